@@ -1,0 +1,1 @@
+"""TensorFlow training checkpoints to proven ONNX inference models."""

@@ -1,0 +1,45 @@
+"""The exceptions of bnfold: one tree, each with a hint that says what to do next."""
+
+from __future__ import annotations
+
+
+class BnfoldError(Exception):
+    """A model that cannot be taken further, for a reason the user can act on.
+
+    Wrong *arguments* of a Python call stay ``TypeError`` and ``ValueError``; anything else that escapes is a bug.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and where, in one sentence without a final full stop.
+    hint : str, optional
+        What to do about it.
+    node : str, optional
+        Name of the graph node at fault.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, node: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.node = node
+
+
+class LoadError(BnfoldError):
+    """The source cannot be read: missing, truncated, corrupt, or of a kind that holds no graph."""
+
+
+class InferenceError(BnfoldError):
+    """The training graph cannot be turned into an inference graph without guessing."""
+
+
+class FoldError(BnfoldError):
+    """A batch norm cannot be folded, and the caller asked that all of them be."""
+
+
+class ExportError(BnfoldError):
+    """The inference graph has no ONNX form: an op, dtype or attribute without a lowering."""
+
+
+class VerificationError(BnfoldError):
+    """The comparison itself cannot be made: no samples, missing outputs, a file that is not ONNX."""

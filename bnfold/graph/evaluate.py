@@ -1,0 +1,103 @@
+"""What bnfold asks TensorFlow to compute: static types, and the values of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bnfold.graph.dtypes import DType
+from bnfold.graph.graph import Array, Graph, Shape, TensorType
+from bnfold.graph.graph_def import to_graph_def
+from bnfold.graph.tensorflow import tensorflow
+
+LARGE = 4096
+"""Constants with more elements than this never enter a GraphDef: they are fed."""
+
+
+def infer_types(graph: Graph, *, shapes: Mapping[str, Shape] | None = None) -> dict[str, TensorType]:
+    """Dtype and static shape of every tensor of ``graph``, by TensorFlow's own shape functions.
+
+    Parameters
+    ----------
+    graph : Graph
+        Without TensorFlow-unknown ops; large constants are not copied.
+    shapes : mapping of str to Shape, optional
+        Shapes to assume for Placeholders, by node name.
+
+    Raises
+    ------
+    ValueError
+        When TensorFlow refuses the graph; the message is TensorFlow's.
+    """
+    imported = _import(graph, shapes or {})
+    types = {}
+    for op in imported.get_operations():
+        for tensor in op.outputs:
+            types[tensor.name] = TensorType(DType.of_tf(tensor.dtype.as_datatype_enum), _shape(tensor.shape))
+    return types
+
+
+def with_types(graph: Graph, *, shapes: Mapping[str, Shape] | None = None) -> Graph:
+    """A copy of ``graph`` whose ``types`` are those of `infer_types`."""
+    typed = graph.copy()
+    typed.types = infer_types(graph, shapes=shapes)
+    return typed
+
+
+class Session:
+    """TensorFlow running one graph, its large constants fed and never copied into a proto.
+
+    Parameters
+    ----------
+    graph : Graph
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        tf = tensorflow()
+        self._graph = _import(graph, {})
+        config = tf.compat.v1.ConfigProto()
+        config.graph_options.optimizer_options.opt_level = -1  # L0: the reference is the graph as it is written
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+        self._session = tf.compat.v1.Session(graph=self._graph, config=config)
+        self._weights = {f"{name}:0": graph[name].attrs["value"] for name in _large_constants(graph)}
+
+    def run(self, fetches: Sequence[str], feeds: Mapping[str, Array] | None = None) -> list[Array]:
+        """The values of the tensors ``fetches``, given ``feeds`` by tensor name."""
+        values: list[Array] = self._session.run(list(fetches), {**self._weights, **(feeds or {})})
+        return values
+
+    def close(self) -> None:
+        self._session.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _large_constants(graph: Graph) -> list[str]:
+    return [node.name for node in graph if node.op == "Const" and node.attrs["value"].size > LARGE]
+
+
+def _import(graph: Graph, shapes: Mapping[str, Shape]) -> Any:
+    tf = tensorflow()
+    if shapes:
+        graph = graph.copy()
+        for name, shape in shapes.items():
+            graph.replace(graph[name].with_attrs(shape=shape))
+    graph_def = to_graph_def(graph, without_values=_large_constants(graph))
+    imported = tf.Graph()
+    with imported.as_default():
+        tf.graph_util.import_graph_def(graph_def, name="")
+    return imported
+
+
+def _shape(shape: Any) -> Shape | None:
+    return None if shape.rank is None else tuple(shape.as_list())
+
+
+def run(graph: Graph, fetches: Iterable[str], feeds: Mapping[str, Array] | None = None) -> list[Array]:
+    """Run ``graph`` once; see `Session.run`."""
+    with Session(graph) as session:
+        return session.run(list(fetches), feeds)
