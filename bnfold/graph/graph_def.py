@@ -65,7 +65,7 @@ def _decode_node(proto: Any) -> Node:
 
 
 def _decode_input(text: str) -> str:
-    head, colon, index = text.rpartition(":")
+    _, colon, index = text.rpartition(":")
     return text if colon and index.isdecimal() else f"{text}:0"
 
 

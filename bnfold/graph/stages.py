@@ -64,7 +64,7 @@ class SourceModel:
         By the name of the variable's node.
     signatures : tuple of Signature
     collections : mapping of str to tuple of str
-        TensorFlow 1's collections of ops and tensors (``losses``, ``update_ops``, ``train_op``, ``summaries`` …), by name.
+        TensorFlow 1's collections of ops and tensors, by name: ``losses``, ``update_ops``, ``train_op`` …
     step : int or None
         The global step, where one was saved.
     fingerprint : str

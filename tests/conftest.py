@@ -1,0 +1,31 @@
+"""What the tests share: where the real checkpoints are, and how to skip without them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHECKPOINTS = Path(os.environ.get("BNFOLD_CHECKPOINTS", ROOT.parent / "shared" / "checkpoints"))
+
+
+@pytest.fixture(scope="session")
+def shared_checkpoint() -> Callable[[str], Path]:
+    """The folder of a third-party checkpoint, by name; the test is skipped where it is absent."""
+
+    def find(name: str) -> Path:
+        folder = CHECKPOINTS / name
+        if not folder.is_dir():
+            pytest.skip(f"third-party checkpoint {name} is not at {CHECKPOINTS} (set BNFOLD_CHECKPOINTS)")
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def sample_model() -> Callable[[str], Path]:
+    """The folder of a sample model of the project, by name."""
+    return lambda name: ROOT / "sample_models" / name
