@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bnfold.graph.channels_last import channels_last
 from bnfold.graph.dtypes import DType
 from bnfold.graph.graph import Array, Graph, Shape, TensorType
 from bnfold.graph.graph_def import to_graph_def
@@ -47,6 +48,8 @@ def with_types(graph: Graph, *, shapes: Mapping[str, Shape] | None = None) -> Gr
 class Session:
     """TensorFlow running one graph, its large constants fed and never copied into a proto.
 
+    Ops that TensorFlow's CPU kernels know only channels last run between transposes (`channels_last`).
+
     Parameters
     ----------
     graph : Graph
@@ -54,7 +57,7 @@ class Session:
 
     def __init__(self, graph: Graph) -> None:
         tf = tensorflow()
-        self._graph = _import(graph, {})
+        self._graph = _import(channels_last(graph), {})
         config = tf.compat.v1.ConfigProto()
         config.graph_options.optimizer_options.opt_level = -1  # L0: the reference is the graph as it is written
         config.graph_options.rewrite_options.disable_meta_optimizer = True
