@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 
@@ -34,3 +35,9 @@ class _QuietStderr:
     def __exit__(self, *_: object) -> None:
         os.dup2(self.saved, 2)
         os.close(self.saved)
+
+
+def message(module: str, name: str) -> Any:
+    """An empty protobuf message of TensorFlow's: ``message("protobuf.meta_graph", "MetaGraphDef")``."""
+    tensorflow()
+    return getattr(import_module(f"tensorflow.core.{module}_pb2"), name)()

@@ -1,0 +1,90 @@
+"""Protos from files that may be anything: parsed, or refused before they cost memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bnfold.errors import LoadError
+from bnfold.graph import Graph
+from bnfold.graph.graph_def import from_graph_def
+from bnfold.graph.tensorflow import message
+
+_MOST_ELEMENTS = 1 << 31
+"""Of a constant that stores fewer values than its shape has: no real graph fills more than this."""
+
+
+def parse(data: bytes, module: str, name: str) -> Any | None:
+    """``data`` as the message ``name`` in binary form, or None when it is not one."""
+    from google.protobuf.message import DecodeError
+
+    proto = message(module, name)
+    try:
+        proto.ParseFromString(data)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return proto
+
+
+def parse_text(data: bytes, module: str, name: str) -> Any | None:
+    """``data`` as the message ``name`` in text form, or None when it is not one."""
+    from google.protobuf import text_format
+
+    proto = message(module, name)
+    try:
+        text_format.Parse(data.decode(), proto)
+    except (text_format.ParseError, ValueError, RecursionError):
+        return None
+    return proto
+
+
+def read_message(path: Path, module: str, name: str, *, what: str) -> Any:
+    """The message ``name`` in the file ``path``, in binary or in text form.
+
+    Raises
+    ------
+    LoadError
+        When it is neither; ``what`` says in the message what was expected.
+    """
+    data = path.read_bytes()
+    if not data:
+        raise LoadError(f"{path.name} is empty", hint="the file was not copied whole; copy it again")
+    proto = parse(data, module, name)
+    if proto is None:
+        proto = parse_text(data, module, name)
+    if proto is None:
+        raise LoadError(
+            f"{path.name} is not {what}", hint="it is truncated, corrupt or another kind of file; copy it again"
+        )
+    return proto
+
+
+def decode_graph(graph_def: Any, label: str) -> Graph:
+    """The `Graph` in ``graph_def``.
+
+    Raises
+    ------
+    LoadError
+        When the proto parses but makes no graph: two nodes of one name, unknown element types, constants whose
+        values do not fit their shapes.
+    """
+    for node in graph_def.node:
+        if node.op == "Const":
+            _refuse_hollow_constant(node, label)
+    try:
+        return from_graph_def(graph_def)
+    except (ValueError, TypeError, KeyError, IndexError, MemoryError, OverflowError) as error:
+        raise LoadError(
+            f"the graph in {label} cannot be decoded: {type(error).__name__}: {error}",
+            hint="the file is corrupt, or of a TensorFlow newer than the one installed here",
+        ) from None
+
+
+def _refuse_hollow_constant(node: Any, label: str) -> None:
+    count = 1
+    for dim in node.attr["value"].tensor.tensor_shape.dim:
+        count *= dim.size
+    if count > _MOST_ELEMENTS:
+        raise LoadError(
+            f"the constant {node.name} in {label} claims {count} elements", hint="the file is corrupt", node=node.name
+        )

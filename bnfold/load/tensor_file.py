@@ -1,0 +1,93 @@
+"""The values in a checkpoint, read one at a time by TensorFlow's own reader, its errors put in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bnfold.errors import LoadError
+from bnfold.graph import Array, DType
+from bnfold.graph.tensorflow import tensorflow
+
+_UNKNOWN_LENGTH = ("string", "resource", "variant", "invalid")
+_COPY_AGAIN = "the file is damaged or was not copied whole; copy the checkpoint again"
+
+
+class TensorFile:
+    """What a checkpoint holds: names, dtypes and shapes now, values on demand.
+
+    Parameters
+    ----------
+    pattern : str
+        Prefix (or, for Saver V1, glob pattern) of the files.
+    files : sequence of Path
+        The files with values, to compare what the index claims with what is there.
+    label : str
+        The checkpoint's name in messages.
+    compressed : bool
+        Saver V1 may compress: then nothing can be said from the size of the files.
+
+    Raises
+    ------
+    LoadError
+        When the index cannot be read, or claims more bytes than the files have.
+    """
+
+    def __init__(self, pattern: str, files: Sequence[Path], label: str, *, compressed: bool = False) -> None:
+        self._label = label
+        self._reader = self._open(pattern)
+        try:
+            shapes = self._reader.get_variable_to_shape_map()
+            dtypes = self._reader.get_variable_to_dtype_map()
+        except UnicodeDecodeError:
+            raise LoadError(f"the index of {label} has a name that is not UTF-8", hint=_COPY_AGAIN) from None
+        self.shapes: dict[str, tuple[int, ...]] = {key: tuple(shape) for key, shape in shapes.items()}
+        self.dtypes = {key: DType.of_tf(dtype.as_datatype_enum) for key, dtype in dtypes.items()}
+        self._refuse_impossible_sizes(sum(path.stat().st_size for path in files) * (256 if compressed else 1))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.shapes
+
+    def read(self, key: str) -> Array:
+        """The whole tensor called ``key``, its checksum verified by TensorFlow."""
+        errors = tensorflow().errors
+        try:
+            value: Array = self._reader.get_tensor(key)
+        except (errors.OpError, MemoryError, ValueError) as error:
+            raise LoadError(
+                f"{key} cannot be read from {self._label}: {_first_line(error)}", hint=_COPY_AGAIN
+            ) from None
+        return value
+
+    def _open(self, pattern: str) -> Any:
+        tf = tensorflow()
+        try:
+            return tf.compat.v1.train.NewCheckpointReader(pattern)
+        except tf.errors.OpError as error:
+            raise LoadError(
+                f"the checkpoint {self._label} cannot be read: {_first_line(error)}", hint=_COPY_AGAIN
+            ) from None
+
+    def _refuse_impossible_sizes(self, present: int) -> None:
+        """Before anything is allocated: a torn copy has too few bytes, a corrupt index asks for too many."""
+        claimed = sum(self._bytes(key) for key in self.shapes)
+        if claimed > present:
+            raise LoadError(
+                f"the checkpoint {self._label} is truncated: its index lists {claimed} bytes of values, "
+                f"its data files have {present}",
+                hint=_COPY_AGAIN,
+            )
+
+    def _bytes(self, key: str) -> int:
+        dtype = self.dtypes[key]
+        if dtype.name in _UNKNOWN_LENGTH:
+            return 0
+        count = 1
+        for size in self.shapes[key]:
+            count *= size
+        return count * (dtype.numpy.itemsize if dtype.numpy is not None else 1)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
