@@ -1,1 +1,70 @@
-"""TensorFlow training checkpoints to proven ONNX inference models."""
+"""TensorFlow training checkpoints to proven ONNX inference models.
+
+`convert` turns a checkpoint into an ONNX file whose outputs equal TensorFlow's, `check` compares any pair, `inspect`
+shows what is inside. Importing this package imports neither TensorFlow nor onnxruntime: the first call does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bnfold.conversion import Conversion
+    from bnfold.errors import (
+        BnfoldError,
+        ExportError,
+        FoldError,
+        InferenceError,
+        LoadError,
+        OutputsDifferError,
+        VerificationError,
+    )
+    from bnfold.export import register_op
+    from bnfold.pipeline import check, convert, inspect
+    from bnfold.results import Inspection, Report
+    from bnfold.verify import CheckReport
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "convert": "bnfold.pipeline",
+    "check": "bnfold.pipeline",
+    "inspect": "bnfold.pipeline",
+    "Conversion": "bnfold.conversion",
+    "Report": "bnfold.results",
+    "Inspection": "bnfold.results",
+    "CheckReport": "bnfold.verify",
+    "register_op": "bnfold.export",
+    "BnfoldError": "bnfold.errors",
+    "LoadError": "bnfold.errors",
+    "InferenceError": "bnfold.errors",
+    "FoldError": "bnfold.errors",
+    "ExportError": "bnfold.errors",
+    "VerificationError": "bnfold.errors",
+    "OutputsDifferError": "bnfold.errors",
+}
+
+__all__ = [
+    "BnfoldError",
+    "CheckReport",
+    "Conversion",
+    "ExportError",
+    "FoldError",
+    "InferenceError",
+    "Inspection",
+    "LoadError",
+    "OutputsDifferError",
+    "Report",
+    "VerificationError",
+    "check",
+    "convert",
+    "inspect",
+    "register_op",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bnfold' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class BnfoldError(Exception):
     """A model that cannot be taken further, for a reason the user can act on.
@@ -43,3 +45,20 @@ class ExportError(BnfoldError):
 
 class VerificationError(BnfoldError):
     """The comparison itself cannot be made: no samples, missing outputs, a file that is not ONNX."""
+
+
+class OutputsDifferError(VerificationError):
+    """The outputs were compared and are not equal; nothing was written.
+
+    Parameters
+    ----------
+    report : object
+        The Report or CheckReport with the figures.
+    """
+
+    def __init__(self, report: Any) -> None:
+        super().__init__(
+            "the outputs differ from TensorFlow's, so nothing was written",
+            hint="bnfold check --layers shows the first tensor that differs",
+        )
+        self.report = report

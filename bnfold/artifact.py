@@ -1,0 +1,88 @@
+"""What export makes, in either format: something that can be compared, described and written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from bnfold import metadata
+from bnfold.results import ModelSummary
+
+if TYPE_CHECKING:
+    import onnx
+
+    from bnfold.graph.stages import InferenceGraph
+
+
+class Artifact(Protocol):
+    """A model ready to be written."""
+
+    @property
+    def comparable(self) -> onnx.ModelProto | InferenceGraph:
+        """What `bnfold.verify.verify` compares with the reference."""
+
+    def summary(self, path: Path | None) -> ModelSummary:
+        """The model in figures, as the file at ``path`` will show it."""
+
+    def describe(self, entries: Mapping[str, str]) -> None:
+        """Note ``entries`` in the model, where its format has a place for them."""
+
+    def write(self, path: Path) -> None:
+        """Write the model to ``path``."""
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxFile:
+    """An ONNX model."""
+
+    model: onnx.ModelProto
+
+    @property
+    def comparable(self) -> onnx.ModelProto:
+        return self.model
+
+    def summary(self, path: Path | None) -> ModelSummary:
+        opset = next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
+        ops = Counter(node.op_type for node in self.model.graph.node)
+        size = self.model.ByteSize()
+        return ModelSummary(_text(path), "onnx", opset, self.model.ir_version, size, dict(sorted(ops.items())))
+
+    def describe(self, entries: Mapping[str, str]) -> None:
+        metadata.attach(self.model, entries)
+
+    def write(self, path: Path) -> None:
+        from bnfold.export import write
+
+        write(self.model, path)
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenFile:
+    """The folded inference graph as a TensorFlow ``GraphDef``."""
+
+    inference: InferenceGraph
+
+    @property
+    def comparable(self) -> InferenceGraph:
+        return self.inference
+
+    def summary(self, path: Path | None) -> ModelSummary:
+        nodes = list(self.inference.graph)
+        ops = Counter(node.op for node in nodes if node.op not in ("Const", "Placeholder"))
+        size = sum(node.attrs["value"].nbytes for node in nodes if node.op == "Const")
+        return ModelSummary(_text(path), "pb", None, None, size, dict(sorted(ops.items())))
+
+    def describe(self, entries: Mapping[str, str]) -> None:
+        """A GraphDef has no place for metadata."""
+
+    def write(self, path: Path) -> None:
+        from bnfold.graph.graph_def import to_graph_def
+
+        path.write_bytes(to_graph_def(self.inference.graph).SerializeToString(deterministic=True))
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,139 @@
+"""The arguments that the commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bnfold.graph import Shape
+    from bnfold.options import SourceKeywords
+
+
+class MissingStatistics(str, Enum):
+    refuse = "refuse"
+    initial = "initial"
+
+
+class Weights(str, Enum):
+    auto = "auto"
+    trained = "trained"
+    ema = "ema"
+
+
+Source = Annotated[str, typer.Argument(help="A checkpoint directory, its prefix or .meta.")]
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="NAME[=SHAPE]",
+        help="An input tensor; in its shape ?,224,224,3 a ? or a word is any size.",
+    ),
+]
+Output = Annotated[list[str] | None, typer.Option("--output", metavar="NAME", help="An output tensor.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Fix a scalar input: keep_prob=1."),
+]
+Bind = Annotated[
+    list[str] | None,
+    typer.Option("--bind", metavar="LAYER=MEAN,VARIANCE", help="The variables with a batch norm's moving statistics."),
+]
+Missing = Annotated[
+    MissingStatistics,
+    typer.Option(
+        "--missing-statistics",
+        help="Statistics that the checkpoint lacks: refuse, or take their initial value.",
+    ),
+]
+WhichWeights = Annotated[
+    Weights,
+    typer.Option("--weights", help="ema: the shadow variables of an ExponentialMovingAverage."),
+]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rename-variables",
+        metavar="FROM=TO",
+        help="Prefix in the graph's variable names, and in the checkpoint's.",
+    ),
+]
+Tags = Annotated[str | None, typer.Option("--tags", help="Tags of a SavedModel, with commas between.")]
+SignatureName = Annotated[str | None, typer.Option("--signature", help="Signature of a SavedModel.")]
+Samples = Annotated[int, typer.Option("--samples", min=1, help="How many random inputs to compare on.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the random inputs.")]
+Rtol = Annotated[float | None, typer.Option("--rtol", min=0, help="Relative tolerance in place of the default.")]
+Atol = Annotated[float | None, typer.Option("--atol", min=0, help="Absolute tolerance in place of the default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")]
+
+
+def how(
+    inputs: list[str] | None,
+    outputs: list[str] | None,
+    set_values: list[str] | None,
+    bind: list[str] | None,
+    missing_statistics: MissingStatistics,
+    weights: Weights,
+    rename_variables: list[str] | None,
+    tags: str | None,
+    signature: str | None,
+) -> SourceKeywords:
+    return {
+        "inputs": dict(map(_input, inputs)) if inputs else None,
+        "outputs": outputs or None,
+        "set_values": {name: _scalar(value) for name, value in _pairs("--set", set_values)},
+        "bind": {layer: _two(value) for layer, value in _pairs("--bind", bind)},
+        "missing_statistics": missing_statistics.value,
+        "weights": weights.value,
+        "rename_variables": dict(_pairs("--rename-variables", rename_variables)),
+        "tags": tags,
+        "signature": signature,
+    }
+
+
+def _input(text: str) -> tuple[str, Shape | None]:
+    """``images=?,224,224,3`` → name and shape; a word in place of a size means any size."""
+    name, given, sizes = text.partition("=")
+    if not given:
+        return name, None
+    parts = [part.strip() for part in sizes.strip("[]()").split(",")] if sizes.strip("[]() ") else []
+    if bad := [part for part in parts if not re.fullmatch(r"-1|\?|\w+", part)]:
+        raise typer.BadParameter(f"{bad[0]!r} is not a size", param_hint="--input")
+    return name, tuple(int(part) if part.isdecimal() else None for part in parts)
+
+
+def _pairs(option: str, texts: list[str] | None) -> Iterator[tuple[str, str]]:
+    for text in texts or ():
+        name, given, value = text.partition("=")
+        if not (name and given):
+            raise typer.BadParameter(f"{text!r} has no '='", param_hint=option)
+        yield name, value
+
+
+def _scalar(text: str) -> bool | int | float | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _two(text: str) -> tuple[str, str]:
+    mean, comma, variance = text.partition(",")
+    if not (mean and comma and variance):
+        raise typer.BadParameter(f"{text!r} is not MEAN,VARIANCE", param_hint="--bind")
+    return mean, variance
+
+
+def valid_regex(pattern: str | None) -> None:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise typer.BadParameter(f"{pattern!r}: {error}", param_hint="--keep") from None

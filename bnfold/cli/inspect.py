@@ -1,0 +1,53 @@
+"""``bnfold inspect``."""
+
+from __future__ import annotations
+
+import typer
+
+from bnfold.cli.arguments import (
+    AsJson,
+    Bind,
+    Input,
+    Missing,
+    MissingStatistics,
+    Output,
+    Rename,
+    Set,
+    SignatureName,
+    Source,
+    Tags,
+    Weights,
+    WhichWeights,
+    how,
+)
+from bnfold.cli.terminal import errors, print_json, print_problems, print_table, progress
+
+
+def inspect(
+    source: Source,
+    inputs: Input = None,
+    outputs: Output = None,
+    set_values: Set = None,
+    bind: Bind = None,
+    missing_statistics: Missing = MissingStatistics.refuse,
+    weights: WhichWeights = Weights.auto,
+    rename_variables: Rename = None,
+    tags: Tags = None,
+    signature: SignatureName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the inputs and outputs of SOURCE, and each batch norm with its statistics and what it would fold into."""
+    reading = how(inputs, outputs, set_values, bind, missing_statistics, weights, rename_variables, tags, signature)
+    with errors(as_json), progress(as_json, quiet=True) as observe:
+        from bnfold.pipeline import inspect
+
+        inspection = inspect(source, observe=observe, **reading)
+    if as_json:
+        print_json(inspection)
+        return
+    from bnfold.report import text
+
+    for line in text.inspection_lines(inspection):
+        typer.echo(line)
+    print_table(text.INSPECTION_COLUMNS, text.inspection_rows(inspection))
+    print_problems(text.note_lines(inspection.notes))

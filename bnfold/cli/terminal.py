@@ -1,0 +1,92 @@
+"""What the commands print, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from bnfold.errors import BnfoldError, OutputsDifferError
+
+if TYPE_CHECKING:
+    from bnfold.pipeline import Observer
+
+DIFFERENT, USAGE, CANNOT, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes; 0 is equal."""
+
+# Printing. Results go to standard output, problems and progress to standard error.
+
+
+@contextmanager
+def progress(as_json: bool, *, quiet: bool = False) -> Iterator[Observer]:
+    """An observer that prints each stage's line when it is done, and what is under way while it works."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+
+        def observe(verb: str, value: Any) -> None:
+            if value is None:
+                status.update(verb)
+                return
+            if as_json or quiet:
+                return
+            from bnfold.report import text
+
+            status.stop()
+            for line in text.STAGE_LINES[verb](value):
+                typer.echo(line)
+            print_problems(text.note_lines(getattr(value, "notes", ())))
+            status.start()
+
+        yield observe
+
+
+@contextmanager
+def errors(as_json: bool) -> Iterator[None]:
+    """Turns what bnfold raises into words and an exit code; anything else is a bug and keeps its traceback."""
+    try:
+        yield
+    except OutputsDifferError as error:
+        if as_json:
+            print_json(error.report)
+        _fail(error, DIFFERENT)
+    except BnfoldError as error:
+        _fail(error, CANNOT)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: nothing was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _fail(error: BnfoldError, code: int) -> NoReturn:
+    typer.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        typer.echo(f"hint: {error.hint}", err=True)
+    raise typer.Exit(code) from None
+
+
+def print_problems(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=True)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value.as_json(), indent=2))
+
+
+def print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    console = Console() if sys.stdout.isatty() else Console(width=10_000)
+    console.print(table)

@@ -1,0 +1,70 @@
+"""Conversion: the model, and how it came to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bnfold.artifact import Artifact, OnnxFile
+from bnfold.errors import ExportError, OutputsDifferError
+from bnfold.target import Target
+
+if TYPE_CHECKING:
+    import onnx
+
+    from bnfold.graph.stages import Folding, InferenceGraph
+    from bnfold.results import Report
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What `bnfold.convert` returns.
+
+    Attributes
+    ----------
+    report : Report
+    reference : InferenceGraph
+        The inference graph before folding: what the model was compared with.
+    folding : Folding
+        The folded graph, and each batch norm's fate.
+    artifact : Artifact
+        The model in the format it was made for.
+    """
+
+    report: Report
+    reference: InferenceGraph = field(repr=False)
+    folding: Folding = field(repr=False)
+    artifact: Artifact = field(repr=False)
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """The ONNX model.
+
+        Raises
+        ------
+        ExportError
+            When the conversion was to a frozen graph.
+        """
+        if not isinstance(self.artifact, OnnxFile):
+            raise ExportError("the conversion was to a frozen graph", hint="convert with an .onnx target, or with none")
+        return self.artifact.model
+
+    def write(self, path: str | Path) -> Path:
+        """Write the model to ``path``, replacing at once what is there.
+
+        Raises
+        ------
+        OutputsDifferError
+            When the check found that the outputs differ: such a model is not written.
+        ExportError
+            When the path cannot be written, or its suffix is that of the other format.
+        """
+        if self.report.equal is False:
+            raise OutputsDifferError(self.report)
+        target = Target.at(path)
+        if target.format != self.report.model.format:
+            raise ExportError(f"the conversion was to {self.report.model.format}, not to {target.format}")
+        with target.staged() as staged:
+            self.artifact.write(staged)
+        return target.path

@@ -1,0 +1,87 @@
+"""What a written ONNX file remembers: its source, how it was read, each batch norm's fate, the check's figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bnfold.errors import VerificationError
+from bnfold.options import SourceOptions
+
+if TYPE_CHECKING:
+    import onnx
+
+    from bnfold.results import Report
+
+SOURCE, BATCH_NORMS, CHECK, VERSION = "bnfold.source", "bnfold.batch_norms", "bnfold.check", "bnfold.version"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model came from.
+
+    Attributes
+    ----------
+    path : str or None
+        The source as its user named it.
+    fingerprint : str
+        SHA-256 of the source's files.
+    options : SourceOptions
+        How it was read.
+    """
+
+    path: str | None
+    fingerprint: str
+    options: SourceOptions
+
+
+def describe(report: Report, options: SourceOptions) -> dict[str, str]:
+    """The ``metadata_props`` of a model, as JSON by key."""
+    source = {
+        "path": report.source.path,
+        "kind": report.source.kind,
+        "fingerprint": report.source.fingerprint,
+        "options": options.as_json(),
+    }
+    entries: dict[str, Any] = {
+        VERSION: report.versions["bnfold"],
+        SOURCE: source,
+        BATCH_NORMS: [fate.as_json() for fate in report.fates],
+    }
+    if report.check is not None:
+        entries[CHECK] = report.check.as_json()
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in entries.items()}
+
+
+def attach(model: onnx.ModelProto, entries: Mapping[str, str]) -> None:
+    """Set ``metadata_props`` of ``model``, in place; entries of the same key are replaced."""
+    kept = [entry for entry in model.metadata_props if entry.key not in entries]
+    values = [(entry.key, entry.value) for entry in kept] + sorted(entries.items())
+    del model.metadata_props[:]
+    for key, value in values:
+        model.metadata_props.add(key=key, value=value)
+
+
+def origin(model: onnx.ModelProto) -> Origin:
+    """Where ``model`` came from.
+
+    Raises
+    ------
+    VerificationError
+        When bnfold did not write it, or its metadata was tampered with.
+    """
+    text = next((entry.value for entry in model.metadata_props if entry.key == SOURCE), None)
+    if text is None:
+        raise VerificationError(
+            "the file does not say which source it was made from",
+            hint="bnfold check SOURCE MODEL.onnx compares a file that another tool wrote",
+        )
+    try:
+        values = json.loads(text)
+        return Origin(values["path"], values["fingerprint"], SourceOptions.from_json(values["options"]))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise VerificationError(
+            f"the file's {SOURCE} entry is damaged", hint="bnfold check SOURCE MODEL.onnx names the source by hand"
+        ) from error

@@ -1,0 +1,88 @@
+"""How a source is to be read: what load and infer are told, and what a written model remembers of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from bnfold.graph import Shape
+
+MissingStatistics = Literal["refuse", "initial"]
+Weights = Literal["auto", "trained", "ema"]
+
+
+class SourceKeywords(TypedDict, total=False):
+    """The fields of `SourceOptions`, as keyword arguments."""
+
+    inputs: Mapping[str, Shape | None] | None
+    outputs: Sequence[str] | None
+    set_values: Mapping[str, Any]
+    bind: Mapping[str, tuple[str, str]]
+    missing_statistics: MissingStatistics
+    weights: Weights
+    rename_variables: Mapping[str, str]
+    tags: str | None
+    signature: str | None
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How to read a source.
+
+    Attributes
+    ----------
+    inputs : mapping of str to (shape or None), or None
+        Input tensors by name; a shape (None in it: any size) replaces the one in the graph. None: found.
+    outputs : sequence of str or None
+        None: found.
+    set_values : mapping of str to scalar
+        Scalar inputs to fix (``keep_prob``: 1, ``is_train``: False).
+    bind : mapping of str to (str, str)
+        Batch norm → the variables that hold its moving mean and variance.
+    missing_statistics : {"refuse", "initial"}
+        What to do about moving statistics that the checkpoint lacks: refuse, or take the initialiser's value.
+    weights : {"auto", "trained", "ema"}
+        ``ema`` reads the shadow variables of an ExponentialMovingAverage over the weights; ``auto`` is the trained
+        ones, with a note where shadows exist.
+    rename_variables : mapping of str to str
+        Prefix in the graph → prefix in the checkpoint.
+    tags, signature : str or None
+        Of a SavedModel.
+    """
+
+    inputs: Mapping[str, Shape | None] | None = None
+    outputs: Sequence[str] | None = None
+    set_values: Mapping[str, Any] = field(default_factory=dict)
+    bind: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    missing_statistics: MissingStatistics = "refuse"
+    weights: Weights = "auto"
+    rename_variables: Mapping[str, str] = field(default_factory=dict)
+    tags: str | None = None
+    signature: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The options that are not at their defaults."""
+        values = {
+            "inputs": None if self.inputs is None else {k: v and list(v) for k, v in self.inputs.items()},
+            "outputs": None if self.outputs is None else list(self.outputs),
+            "set_values": dict(self.set_values),
+            "bind": {layer: list(pair) for layer, pair in self.bind.items()},
+            "missing_statistics": self.missing_statistics,
+            "weights": self.weights,
+            "rename_variables": dict(self.rename_variables),
+            "tags": self.tags,
+            "signature": self.signature,
+        }
+        defaults = vars(SourceOptions())
+        return {key: value for key, value in values.items() if value != defaults[key]}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> SourceOptions:
+        known = {key: value for key, value in values.items() if key in SourceOptions.__dataclass_fields__}
+        if known.get("inputs"):
+            known["inputs"] = {k: None if v is None else tuple(v) for k, v in known["inputs"].items()}
+        if known.get("bind"):
+            known["bind"] = {layer: (pair[0], pair[1]) for layer, pair in known["bind"].items()}
+        return SourceOptions(**known)
