@@ -67,7 +67,7 @@ def decode_collections(graph: Graph, meta_graph: Any) -> dict[str, tuple[str, ..
         definitions = variable_definitions(graph, collection.bytes_list.value)
         names += tuple(node_name(definition.variable_name) for definition in definitions)
         if names:
-            collections[key] = names
+            collections[key] = tuple(dict.fromkeys(names))
     return collections
 
 

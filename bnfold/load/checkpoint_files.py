@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ STATE_FILE = "checkpoint"
 """The text file in which a Saver keeps the paths of the checkpoints in a directory, as they were on its machine."""
 
 _STATE_LIMIT = 1 << 20
+_DEEPEST = 16
+"""How many of a foreign path's parts may lie below the directory."""
+
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 _MEMBER = re.compile(r"(?P<prefix>.+?)(?:\.meta|\.index|\.data-\d{5}-of-\d{5})", re.DOTALL)
 _STEP = re.compile(r".*-(\d+)", re.DOTALL)
@@ -86,10 +90,10 @@ def prefixes_in(directory: Path) -> list[Path]:
 
 
 def exists(prefix: Path) -> bool:
-    """Whether any file of a checkpoint called ``prefix`` is there."""
-    return any(_with_suffix(prefix, s).is_file() for s in (".meta", ".index")) or bool(
-        _data(prefix) or _data_v1(prefix)
-    )
+    """Whether any file of a checkpoint called ``prefix`` is there; False for what no file can be called."""
+    if any(os.path.isfile(f"{prefix}{suffix}") for suffix in ("", ".meta", ".index")):
+        return True
+    return os.path.isdir(prefix.parent) and bool(_data(prefix) or _data_v1(prefix))
 
 
 # A directory
@@ -162,9 +166,9 @@ def _resolve(directory: Path, path: str) -> Path | None:
     """
     parts = [part for part in re.split(r"[\\/]+", path) if part not in ("", ".")]
     parts = parts[len(parts) - parts[::-1].index("..") :] if ".." in parts else parts
-    for start in range(len(parts)):
+    for start in range(max(0, len(parts) - _DEEPEST), len(parts)):
         candidate = directory.joinpath(*parts[start:])
-        if "\0" not in path and exists(candidate):
+        if exists(candidate):
             return candidate
     return None
 

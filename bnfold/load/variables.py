@@ -49,9 +49,20 @@ def declared(node: Node) -> tuple[DType, Shape | None]:
 
     The first ``Variable`` op could not tell a scalar from an unknown shape (its shape function in TensorFlow's
     ``state_ops.cc``), so its scalars may be anything.
+
+    Raises
+    ------
+    LoadError
+        When the node lacks either.
     """
-    shape = node.attrs.get("shape")
-    return node.attrs["dtype"], None if node.op == "Variable" and shape == () else shape
+    dtype, shape = node.attrs.get("dtype"), node.attrs.get("shape")
+    if not isinstance(dtype, DType) or not (shape is None or isinstance(shape, tuple)):
+        raise LoadError(
+            f"the variable {node.name} declares no type",
+            hint="the graph's file is corrupt; copy it again",
+            node=node.name,
+        )
+    return dtype, None if node.op == "Variable" and shape == () else shape
 
 
 def _find(node: Node, tensors: TensorFile, saved: SavedAs | None, rename: Mapping[str, str]) -> SavedAs | None:
