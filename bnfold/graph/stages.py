@@ -202,6 +202,29 @@ class BatchNorm:
     variables: Mapping[str, str] = field(default_factory=dict)
     evidence: tuple[str, ...] = ()
 
+    @property
+    def channels(self) -> int:
+        return int(self.moving_mean.size)
+
+    def as_json(self) -> dict[str, Any]:
+        mean, variance = self.moving_mean.astype("float64"), self.moving_variance.astype("float64")
+        return {
+            "name": self.name,
+            "form": self.form,
+            "flag": self.flag,
+            "x": self.x,
+            "y": self.y,
+            "channel_axis": self.channel_axis,
+            "channels": self.channels,
+            "epsilon": self.epsilon,
+            "has_gamma": self.gamma is not None,
+            "has_beta": self.beta is not None,
+            "moving_mean": {"min": float(mean.min()), "max": float(mean.max())},
+            "moving_variance": {"min": float(variance.min()), "max": float(variance.max())},
+            "variables": dict(self.variables),
+            "evidence": list(self.evidence),
+        }
+
 
 @dataclass(frozen=True)
 class InferenceGraph:
