@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import typer
+
+from bnfold.cli import arguments
+from bnfold.cli.arguments import MissingStatistics, Weights
+
+
+def how(**texts: list[str] | None) -> dict[str, object]:
+    given = (
+        dict.fromkeys(("inputs", "outputs", "set_values", "bind", "rename_variables", "tags", "signature"), None)
+        | texts
+    )
+    return dict(arguments.how(missing_statistics=MissingStatistics.refuse, weights=Weights.auto, **given))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("images", ("images", None)),
+        ("images:0", ("images:0", None)),
+        ("images:0=N,224,224,3", ("images:0", (None, 224, 224, 3))),
+        ("x=[?, -1, 8]", ("x", (None, None, 8))),
+        ("scale=[]", ("scale", ())),
+    ],
+)
+def test_input_is_a_name_and_a_shape(text: str, expected: tuple[str, tuple[int | None, ...] | None]) -> None:
+    assert how(inputs=[text])["inputs"] == dict([expected])
+
+
+@pytest.mark.parametrize("text", ["x=1,2.5", "x=3,-2", "x=1,,3"])
+def test_input_is_a_usage_error_when_a_size_is_none(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is not a size"):
+        how(inputs=[text])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a=True", True),
+        ("a=false", False),
+        ("a=1", 1),
+        ("a=0.5", 0.5),
+        ("a=1e-3", 1e-3),
+        ("a=fast", "fast"),
+        ("a=b=c", "b=c"),
+    ],
+)
+def test_set_value_is_typed_by_its_text(text: str, expected: object) -> None:
+    values = how(set_values=[text])["set_values"]
+    assert isinstance(values, dict)
+    assert values == {"a": expected}
+    assert type(values["a"]) is type(expected)
+
+
+def test_bind_is_a_pair_of_variables() -> None:
+    assert how(bind=["conv/bn=m:0,v:0"])["bind"] == {"conv/bn": ("m:0", "v:0")}
+
+
+@pytest.mark.parametrize(
+    "texts", [{"bind": ["bn=mean"]}, {"bind": ["bn"]}, {"set_values": ["keep_prob"]}, {"rename_variables": ["=b"]}]
+)
+def test_argument_is_a_usage_error_when_it_has_no_two_sides(texts: dict[str, list[str]]) -> None:
+    with pytest.raises(typer.BadParameter):
+        how(**texts)
+
+
+def test_keep_is_a_usage_error_when_it_is_no_regular_expression() -> None:
+    with pytest.raises(typer.BadParameter, match="unterminated"):
+        arguments.valid_regex("[")
