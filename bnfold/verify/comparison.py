@@ -1,0 +1,296 @@
+"""One comparison under way: both sides, the figures so far, and what went wrong."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from bnfold.errors import VerificationError
+from bnfold.graph import Array, Shape
+from bnfold.graph.stages import Endpoint, InferenceGraph
+from bnfold.verify.candidate import Candidate, Runner
+from bnfold.verify.compare import OutputFigures, has_nan, parts_of
+from bnfold.verify.data import Data, batches_of
+from bnfold.verify.matching import permutation
+from bnfold.verify.ranges import InputRange, input_range
+from bnfold.verify.reference import Reference, Truth
+from bnfold.verify.report import BatchShapes, CheckReport, Match, OutputCheck, Tolerance
+from bnfold.verify.samples import Batch, element_type, plan, random_batches
+
+Progress = Callable[[int], None]
+"""Called after each run with the number of samples compared so far."""
+
+
+class Comparison:
+    """The state of one `verify`.
+
+    Parameters
+    ----------
+    inference : InferenceGraph
+        The reference.
+    file : Candidate
+    inputs, outputs : mapping of str to Match
+        By the reference's names.
+    limit : Tolerance
+    half, transposed : bool
+        See `verify`.
+    """
+
+    def __init__(
+        self,
+        inference: InferenceGraph,
+        file: Candidate,
+        inputs: Mapping[str, Match],
+        outputs: Mapping[str, Match],
+        limit: Tolerance,
+        *,
+        half: bool,
+        transposed: bool,
+    ) -> None:
+        self.inference, self.file, self.limit = inference, file, limit
+        self.half, self.transposed = half, transposed
+        self.inputs, self.outputs = inputs, outputs
+        self.figures = {name: OutputFigures(found) for name, found in outputs.items()}
+        self.problems: dict[str, None] = {}
+        self.notes: dict[str, None] = {}
+        self.batches: list[BatchShapes] = []
+        self.compared = 0
+        self._reference: Reference | None = None
+        self._truth: Truth | None = None
+        self._truth_refused = False
+        self._runtimes: dict[str, Runner] = {}
+
+    # Running
+
+    def run(self, samples: int, seed: int, data: Data | None, progress: Progress | None) -> None:
+        self._runtimes = self.file.runners()
+        self._reference = Reference(self.inference)
+        for batch in self._batches(samples, seed, data):
+            self._compare(batch)
+            if progress is not None:
+                progress(self.compared)
+
+    def _batches(self, samples: int, seed: int, data: Data | None) -> Iterable[Batch]:
+        endpoints = self.inference.inputs
+        ranges = {endpoint.tensor: input_range(self.inference, endpoint) for endpoint in endpoints}
+        shapes = {endpoint.tensor: self._shape(endpoint) for endpoint in endpoints}
+        if data is not None:
+            return batches_of(data, endpoints, shapes, ranges)
+        rng = np.random.default_rng(seed)
+        nan = False
+
+        def refusal(concrete: Mapping[str, tuple[int, ...]]) -> str | None:
+            nonlocal nan
+            feeds = {e.tensor: ranges[e.tensor].draw(concrete[e.tensor], rng, element_type(e)) for e in endpoints}
+            try:
+                values = self._tensorflow(feeds)
+            except VerificationError as error:
+                return error.message
+            nan = nan or any(any(has_nan(value, 1)) for value in values)
+            return "an output is empty" if any(value.size == 0 for value in values) else None
+
+        chosen = plan(shapes, refusal)
+        self.notes |= dict.fromkeys(chosen.notes)
+        if nan:  # a logarithm or a root that takes no negative numbers
+            ranges |= {
+                name: InputRange("uniform", 0.0, 1.0, "normal samples make TensorFlow itself give NaN")
+                for name, found in ranges.items()
+                if found.kind == "normal"
+            }
+        for endpoint in endpoints:
+            found = ranges[endpoint.tensor]
+            self.notes[f"{endpoint.name}: {found} ({found.reason})"] = None
+        return random_batches(endpoints, ranges, chosen, samples=samples, seed=seed)
+
+    def _shape(self, endpoint: Endpoint) -> Shape:
+        """The static shape of an input, sizes that only the file fixes included."""
+        found = self.inputs[endpoint.name]
+        declared = next(value.shape for value in self.file.inputs if value.name == found.onnx_name)
+        if declared is not None and found.permutation is not None:
+            declared = tuple(declared[found.permutation.index(axis)] for axis in range(len(declared)))
+        if endpoint.shape is None and declared is None:
+            raise VerificationError(
+                f"input {endpoint.name} has no known rank", hint="give its shape (--input NAME=SHAPE)"
+            )
+        if endpoint.shape is None or declared is None or len(declared) != len(endpoint.shape):
+            return endpoint.shape if endpoint.shape is not None else declared or ()
+        return tuple(theirs if ours is None else ours for ours, theirs in zip(endpoint.shape, declared, strict=True))
+
+    def _compare(self, batch: Batch) -> None:
+        expected = dict(zip((e.name for e in self.inference.outputs), self._tensorflow(batch.feeds), strict=True))
+        left_out = self._nan_samples(batch, expected)
+        if all(left_out):
+            return
+        found = self._onnxruntime(batch, expected)
+        if found is None:
+            return
+        truth = self._truth_values(batch) if self.limit.exact else None
+        for name in self.outputs:
+            self._record(name, batch, expected[name], found[name], truth, left_out)
+        if truth is None and self.limit.factor is not None:
+            self._arbitrate(batch, expected, found, left_out)
+        self.compared += len(batch.labels) - sum(left_out)
+        shapes = {e.name: tuple(batch.feeds[e.tensor].shape) for e in self.inference.inputs}
+        self.batches.append(BatchShapes(batch.label, len(batch.labels), shapes))
+
+    def _record(
+        self,
+        name: str,
+        batch: Batch,
+        expected: Array,
+        found: Mapping[str, Array],
+        truth: Mapping[str, Array] | None,
+        left_out: Sequence[bool],
+    ) -> None:
+        if found:
+            exact = None if truth is None else truth[name]
+            self.figures[name].add(batch.labels, expected, found, exact, left_out)
+
+    def _arbitrate(
+        self,
+        batch: Batch,
+        expected: Mapping[str, Array],
+        found: Mapping[str, Mapping[str, Array]],
+        left_out: Sequence[bool],
+    ) -> None:
+        """Ask the float64 graph about the outputs that are farther off than the quick bound."""
+        recorded = {
+            name: parts - sum(left_out) if (parts := parts_of(expected[name], len(batch.labels))) > 1 else 1
+            for name in self.outputs
+            if found[name]
+        }
+        doubtful = [name for name, count in recorded.items() if self.figures[name].exceeds(count, self.limit)]
+        if not doubtful or (truth := self._truth_values(batch)) is None:
+            return
+        for name in doubtful:
+            self.figures[name].forget(recorded[name])
+            self._record(name, batch, expected[name], found[name], truth, left_out)
+
+    def _nan_samples(self, batch: Batch, expected: Mapping[str, Array]) -> list[bool]:
+        """Edge samples on which TensorFlow itself gives NaN; among other samples a NaN is a problem."""
+        bad = [False] * len(batch.labels)
+        for name, value in expected.items():
+            parts = parts_of(value, len(batch.labels))
+            rows = has_nan(value, parts)
+            bad = [a or b for a, b in zip(bad, rows if parts == len(bad) else [any(rows)] * len(bad), strict=True)]
+            if any(rows) and not batch.edge:
+                self.problems[f"{name}: TensorFlow itself gives NaN on {batch.label} samples"] = None
+        if not batch.edge:
+            return [False] * len(bad)
+        for label, is_bad in zip(batch.labels, bad, strict=True):
+            if is_bad:
+                self.notes[f"edge sample {label} left out: TensorFlow itself gives NaN"] = None
+        return bad
+
+    def _tensorflow(self, feeds: Mapping[str, Array]) -> list[Array]:
+        if self._reference is None:
+            raise RuntimeError("the comparison is not running")
+        return self._reference.run(feeds)
+
+    def _truth_values(self, batch: Batch) -> dict[str, Array] | None:
+        if self._truth_refused:
+            return None
+        try:
+            if self._truth is None:
+                self._truth = Truth(self.inference)
+                if self._truth.in_float32:
+                    listed = ", ".join(self._truth.in_float32)
+                    self.notes[f"no float64 kernel, so computed in float32 all the same: {listed}"] = None
+            values = self._truth.run(batch.feeds)
+        except VerificationError as error:
+            if self.limit.exact:
+                raise VerificationError(
+                    f"the graph cannot be computed in float64: {error.message}", hint="compare without --exact"
+                ) from error
+            self._truth_refused = True
+            self.notes[f"the graph cannot be computed in float64: {error.message}"] = None
+            return None
+        return dict(zip((e.name for e in self.inference.outputs), values, strict=True))
+
+    def _onnxruntime(self, batch: Batch, expected: Mapping[str, Array]) -> dict[str, dict[str, Array]] | None:
+        """The file's outputs by name and mode, in the reference's layout; None when it does not run."""
+        types = {value.name: value.dtype for value in self.file.inputs}
+        feeds = {}
+        for endpoint in self.inference.inputs:
+            found = self.inputs[endpoint.name]
+            array = batch.feeds[endpoint.tensor]
+            dtype = types[found.onnx_name]
+            if self.half and dtype is not None and dtype.numpy is not None and dtype.is_floating:
+                array = array.astype(dtype.numpy)
+            feeds[found.onnx_name] = array if found.permutation is None else array.transpose(found.permutation)
+        fetches = [found.onnx_name for found in self.outputs.values()]
+        results: dict[str, dict[str, Array]] = {name: {} for name in self.outputs}
+        for mode, runtime in self._runtimes.items():
+            try:
+                values = runtime.run(fetches, feeds)
+            except VerificationError as error:
+                shapes = ", ".join(str(tuple(array.shape)) for array in feeds.values())
+                self.problems[f"on {batch.label} samples of shape {shapes}: {error.message}"] = None
+                return None
+            for (name, found), value in zip(self.outputs.items(), values, strict=True):
+                if (aligned := self._aligned(name, found, expected[name], value, mode)) is not None:
+                    results[name][mode] = aligned
+        return {name: by_mode if len(by_mode) == len(self._runtimes) else {} for name, by_mode in results.items()}
+
+    def _aligned(self, name: str, found: Match, expected: Array, value: Array, mode: str) -> Array | None:
+        """``value`` in the layout of ``expected``; None, and a problem, when dtype or shape differ."""
+        if value.dtype != expected.dtype and not (self.half and value.dtype.kind == expected.dtype.kind == "f"):
+            self.problems[f"{name} is {value.dtype} in the file, {expected.dtype} in TensorFlow"] = None
+            return None
+        order = found.permutation
+        if order is None and self.transposed:
+            order = permutation(expected.shape, value.shape)
+            if order is not None:
+                self.notes[f"{name} comes with its axes in the order {order}"] = None
+        if order is not None:
+            value = value.transpose(np.argsort(order))
+        if value.shape != expected.shape:
+            self.problems[
+                f"{name} has shape {value.shape} in the file (optimisations {mode}), {expected.shape} in TensorFlow"
+            ] = None
+            return None
+        if any(has_nan(value, 1)) and not any(has_nan(expected, 1)):
+            self.problems[f"{name} holds NaN in the file (optimisations {mode}), none in TensorFlow"] = None
+        return value
+
+    def close(self) -> None:
+        for side in (self._reference, self._truth):
+            if side is not None:
+                side.close()
+        self._runtimes.clear()
+
+    # The verdict
+
+    def report(self, problems: tuple[str, ...], *, samples: int, seed: int, data: str) -> CheckReport:
+        checks = tuple(figures.check(self.limit) for figures in self.figures.values())
+        problems = (*problems, *self.problems)
+        if not problems and not self.compared:
+            problems = ("no sample was compared",)
+        return CheckReport(
+            equal=not problems and bool(checks) and all(check.equal for check in checks),
+            outputs=checks,
+            problems=problems,
+            notes=tuple(self.notes),
+            tolerance=self.limit,
+            batches=tuple(self.batches),
+            samples=self.compared,
+            seed=seed,
+            data=data,
+            inputs=tuple(self.inputs.values()),
+            matches=tuple(self.outputs.values()),
+            suspect=self._suspect(checks),
+            versions=versions(),
+        )
+
+    def _suspect(self, checks: Sequence[OutputCheck]) -> str:
+        modes = {mode for check in checks for mode in self.figures[check.name].modes_at_fault(self.limit)}
+        return "onnxruntime's optimiser: the outputs are equal with its optimisations off" if modes == {"on"} else ""
+
+
+def versions() -> dict[str, str]:
+    """The versions that a comparison depends on."""
+    packages = ("tensorflow", "onnx", "onnxruntime", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -1,0 +1,79 @@
+"""The TensorFlow side: the unfolded inference graph as it is, and in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bnfold.errors import VerificationError
+from bnfold.graph import Array, Graph
+from bnfold.graph.evaluate import Session
+from bnfold.graph.stages import InferenceGraph
+from bnfold.graph.tensorflow import tensorflow
+from bnfold.verify.float64 import widen
+
+
+class Reference:
+    """TensorFlow running an inference graph.
+
+    Parameters
+    ----------
+    inference : InferenceGraph
+    graph : Graph, optional
+        Run this in place of its graph.
+    """
+
+    def __init__(self, inference: InferenceGraph, graph: Graph | None = None) -> None:
+        self.outputs = [endpoint.tensor for endpoint in inference.outputs]
+        try:
+            self._session = Session(graph or inference.graph)
+        except ValueError as error:
+            raise VerificationError(f"TensorFlow refuses the inference graph: {_first_line(error)}") from error
+
+    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str] | None = None) -> list[Array]:
+        """The outputs, or the tensors ``fetches``.
+
+        Raises
+        ------
+        VerificationError
+            When TensorFlow cannot run it on ``feeds``; the message is TensorFlow's.
+        """
+        tf = tensorflow()
+        try:
+            values = self._session.run(fetches or self.outputs, feeds)
+        except (tf.errors.OpError, ValueError) as error:
+            raise VerificationError(f"TensorFlow: {_first_line(error)}") from error
+        return [np.asarray(value) for value in values]
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class Truth(Reference):
+    """The same graph in float64.
+
+    Attributes
+    ----------
+    in_float32 : tuple of str
+        Ops computed in float32 all the same, for want of a kernel.
+    """
+
+    def __init__(self, inference: InferenceGraph) -> None:
+        wide = widen(inference.graph)
+        self.in_float32 = wide.in_float32
+        super().__init__(inference, wide.graph)
+
+    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str] | None = None) -> list[Array]:
+        return super().run({name: _wide(array) for name, array in feeds.items()}, fetches)
+
+
+def _wide(array: Array) -> Array:
+    floating = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+    return array.astype(np.float64) if floating else array
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+    skipped = ("Graph execution error", "Detected at node", "Node:")
+    return next((line for line in lines if not line.startswith(skipped)), type(error).__name__)

@@ -1,0 +1,170 @@
+"""The ONNX side: a model run by onnxruntime, its graph optimisations off or on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bnfold.errors import VerificationError
+from bnfold.graph import Array, DType, Shape
+from bnfold.verify.candidate import Runner, Value
+
+if TYPE_CHECKING:
+    import onnx
+
+MODES = ("off", "on")
+"""onnxruntime's graph optimisations: none, and all of them. Its own rewrites have been wrong; see both."""
+
+
+class OnnxModel:
+    """An ONNX model to compare.
+
+    Parameters
+    ----------
+    source : onnx.ModelProto, path or bytes
+
+    Raises
+    ------
+    VerificationError
+        When there is no such file, or it is not an ONNX model.
+    """
+
+    def __init__(self, source: onnx.ModelProto | str | Path | bytes) -> None:
+        self.path = Path(source) if isinstance(source, str | Path) else None
+        self._given = None if isinstance(source, str | Path) else source
+        initializers = {tensor.name for tensor in self.proto.graph.initializer}
+        self.inputs = [_value(info) for info in self.proto.graph.input if info.name not in initializers]
+        self.outputs = [_value(info) for info in self.proto.graph.output]
+        if not self.outputs:
+            raise VerificationError(f"{self.label} has no outputs", hint="it may be truncated: export it again")
+
+    @property
+    def label(self) -> str:
+        return "the model" if self.path is None else self.path.name
+
+    @cached_property
+    def proto(self) -> onnx.ModelProto:
+        """The model without the data that it keeps in other files."""
+        return _read(self.path, self.label) if self.path is not None else _parse(self._given, self.label)
+
+    @cached_property
+    def bytes(self) -> bytes:
+        if isinstance(self._given, bytes):
+            return self._given
+        data: bytes = self.proto.SerializeToString()
+        return data
+
+    def runners(self) -> dict[str, Runner]:
+        return {mode: self.session(mode) for mode in MODES}
+
+    def session(self, mode: str, *, extra_outputs: Sequence[str] = ()) -> Runtime:
+        """An onnxruntime session; ``extra_outputs`` are inner tensors that it gives as well."""
+        return Runtime(self, mode, extra_outputs)
+
+
+class Runtime:
+    """onnxruntime ready to run one model on the CPU."""
+
+    def __init__(self, model: OnnxModel, mode: str, extra_outputs: Sequence[str] = ()) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        levels = onnxruntime.GraphOptimizationLevel
+        options.graph_optimization_level = levels.ORT_ENABLE_ALL if mode == "on" else levels.ORT_DISABLE_ALL
+        options.log_severity_level = 3
+        source: str | bytes = (
+            str(model.path) if model.path and not extra_outputs else _with_outputs(model, extra_outputs)
+        )
+        if model.path is not None and extra_outputs:
+            # Where a model given as bytes looks for the files that hold its weights.
+            options.add_session_config_entry(
+                "session.model_external_initializers_file_folder_path", str(model.path.parent)
+            )
+        try:
+            self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no base class but this one
+            tool = f"onnxruntime {onnxruntime.__version__} (optimisations {mode})"
+            raise VerificationError(f"{tool} refuses {model.label}: {_first_line(error)}") from error
+        self.mode = mode
+
+    def run(self, fetches: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
+        """The values of the outputs ``fetches``.
+
+        Raises
+        ------
+        VerificationError
+            When onnxruntime fails; the message is its own.
+        """
+        try:
+            values = self._session.run(list(fetches), {name: np.ascontiguousarray(x) for name, x in feeds.items()})
+        except Exception as error:
+            raise VerificationError(f"onnxruntime (optimisations {self.mode}): {_first_line(error)}") from error
+        return [np.asarray(value) for value in values]
+
+
+def _read(path: Path, label: str) -> onnx.ModelProto:
+    import onnx
+
+    if not path.is_file():
+        raise VerificationError(f"no ONNX file at {path}", hint="pass the .onnx file to check")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:
+        raise _not_onnx(label) from error
+    return _checked(model, label)
+
+
+def _parse(given: Any, label: str) -> onnx.ModelProto:
+    import onnx
+
+    if isinstance(given, onnx.ModelProto):
+        return _checked(given, label)
+    if not isinstance(given, bytes):
+        raise TypeError(f"model must be a ModelProto, a path or bytes, not {type(given).__name__}")
+    try:
+        return _checked(onnx.load_from_string(given), label)
+    except VerificationError:
+        raise
+    except Exception as error:
+        raise _not_onnx(label) from error
+
+
+def _checked(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
+    # Protobuf parses many files that are no ONNX model, a text file of the right letters among them.
+    if not model.opset_import or not model.HasField("graph"):
+        raise _not_onnx(label)
+    return model
+
+
+def _not_onnx(label: str) -> VerificationError:
+    return VerificationError(f"{label} is not an ONNX model", hint="pass the .onnx file to check")
+
+
+def _with_outputs(model: OnnxModel, names: Sequence[str]) -> bytes:
+    if not names:
+        return model.bytes
+    import onnx
+
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model.proto)
+    present = {info.name for info in extended.graph.output}
+    extended.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
+    data: bytes = extended.SerializeToString()
+    return data
+
+
+def _value(info: Any) -> Value:
+    tensor = info.type.tensor_type
+    dtype = DType.of_onnx(tensor.elem_type) if info.type.HasField("tensor_type") and tensor.elem_type else None
+    if not tensor.HasField("shape"):
+        return Value(info.name, dtype, None)
+    shape: Shape = tuple(int(dim.dim_value) if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
+    return Value(info.name, dtype, shape)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
