@@ -1,0 +1,165 @@
+"""The ONNX graph while it is being written: light nodes, unique names, and then the proto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnx import AttributeProto, GraphProto, NodeProto, ValueInfoProto, helper
+
+from bnfold.export.initializers import Initializers
+from bnfold.graph import DType, Shape, TensorType
+
+
+@dataclass
+class OnnxNode:
+    """An ONNX node; attributes are Python values, arrays, `Body` for a subgraph, or DType for a dtype."""
+
+    op: str
+    inputs: list[str]
+    outputs: list[str]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    domain: str = ""
+
+    def bodies(self) -> Iterator[OnnxGraph]:
+        return (value for value in self.attrs.values() if isinstance(value, OnnxGraph))
+
+    def reads(self) -> Iterator[str]:
+        """What the node reads, what its bodies capture included."""
+        yield from filter(None, self.inputs)
+        for body in self.bodies():
+            yield from body.reads()
+
+    def rename(self, old: str, new: str) -> None:
+        self.inputs = [new if name == old else name for name in self.inputs]
+        self.outputs = [new if name == old else name for name in self.outputs]
+        for body in self.bodies():
+            body.rename(old, new)
+
+
+class Names:
+    """Hands out names, each once in the whole model, bodies included."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._taken
+
+    def take(self, stem: str) -> str:
+        """``stem``, or ``stem_1``, ``stem_2``, … if that is taken."""
+        if stem not in self._taken:
+            self._taken[stem] = 0
+            return stem
+        while True:
+            self._taken[stem] += 1
+            name = f"{stem}_{self._taken[stem]}"
+            if name not in self._taken:
+                self._taken[name] = 0
+                return name
+
+
+class OnnxGraph:
+    """A graph, or the body of an If, Loop or Scan.
+
+    Attributes
+    ----------
+    nodes : list of OnnxNode
+    inputs, outputs : list of str
+    types : dict of str to TensorType
+        As stored, by value name; `onnx_types.complete` finds the others.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: list[OnnxNode] = []
+        self.inputs: list[str] = []
+        self.outputs: list[str] = []
+        self.types: dict[str, TensorType] = {}
+        self.dims: dict[str, tuple[int | str | None, ...]] = {}
+
+    def add(self, node: OnnxNode) -> OnnxNode:
+        self.nodes.append(node)
+        return node
+
+    def reads(self) -> Iterator[str]:
+        yield from self.outputs
+        for node in self.nodes:
+            yield from node.reads()
+
+    def rename(self, old: str, new: str) -> None:
+        for node in self.nodes:
+            node.rename(old, new)
+        self.outputs = [new if name == old else name for name in self.outputs]
+
+    def drop_unread(self) -> None:
+        """Remove the nodes that no output depends on."""
+        needed = set(self.outputs)
+        kept: list[OnnxNode] = []
+        for node in reversed(self.nodes):
+            if needed.isdisjoint(node.outputs):
+                continue
+            for body in node.bodies():
+                body.drop_unread()
+            needed.update(node.reads())
+            kept.append(node)
+        self.nodes = kept[::-1]
+
+    def to_proto(self, initializers: Initializers | None = None) -> GraphProto:
+        """The proto; of the initializers, those that something here or in a body reads."""
+        proto = GraphProto(name=self.name)
+        proto.node.extend(map(_node_proto, self.nodes))
+        proto.input.extend(map(self._value_info, self.inputs))
+        proto.output.extend(map(self._value_info, self.outputs))
+        if initializers is not None:
+            proto.initializer.extend(initializers.protos(set(self.reads())))
+        return proto
+
+    def _value_info(self, name: str) -> ValueInfoProto:
+        return value_info(name, self.types.get(name), self.dims.get(name))
+
+
+def value_info(name: str, known: TensorType | None, dims: Iterable[int | str | None] | None = None) -> ValueInfoProto:
+    """A ValueInfoProto with what is known of the value's type."""
+    if known is None or known.dtype.onnx is None:
+        return ValueInfoProto(name=name)
+    if dims is None:
+        dims = known.shape
+    return helper.make_tensor_value_info(name, known.dtype.onnx, None if dims is None else list(dims))
+
+
+def stored_type(known: TensorType, permutation: tuple[int, ...] | None) -> TensorType:
+    """The type of a value as it is stored: axes permuted, a complex number as two floats on a last axis."""
+    shape: Shape | None = known.shape
+    if shape is not None and permutation is not None:
+        shape = tuple(shape[axis] for axis in permutation)
+    if known.dtype.name.startswith("complex"):
+        real = DType.named("float32" if known.dtype.name == "complex64" else "float64")
+        return TensorType(real, None if shape is None else (*shape, 2))
+    return TensorType(known.dtype, shape)
+
+
+def _node_proto(node: OnnxNode) -> NodeProto:
+    proto = NodeProto(op_type=node.op, name=node.name, domain=node.domain)
+    proto.input.extend(node.inputs)
+    proto.output.extend(node.outputs)
+    for key, value in sorted(node.attrs.items()):
+        if value is not None:
+            proto.attribute.append(_attribute(key, value))
+    return proto
+
+
+def _attribute(key: str, value: Any) -> AttributeProto:
+    match value:
+        case OnnxGraph():
+            return helper.make_attribute(key, value.to_proto())
+        case DType():
+            return helper.make_attribute(key, value.onnx)
+        case bool():
+            return helper.make_attribute(key, int(value))
+        case list() | tuple() if not value:
+            return helper.make_attribute(key, [], attr_type=AttributeProto.INTS)
+        case _:
+            return helper.make_attribute(key, value)

@@ -1,0 +1,54 @@
+"""The type of every value of a model: TensorFlow's where there is one, else ONNX' own shape inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from onnx import ModelProto, shape_inference
+
+from bnfold.errors import ExportError
+from bnfold.export.initializers import Initializers
+from bnfold.export.onnx_graph import value_info
+from bnfold.graph import DType, TensorType
+
+_SMALL = 1024
+"""Bytes up to which an initializer's value goes into shape inference: shapes, axes and the like."""
+
+
+def complete(model: ModelProto, types: Mapping[str, TensorType], initializers: Initializers) -> None:
+    """Give ``model`` its initializers and a ``value_info`` for every value, in place.
+
+    Shape inference runs on a skeleton in which large initializers are inputs, since it copies the model.
+    """
+    wanted = {name for node in model.graph.node for name in _reads(node)} | {o.name for o in model.graph.output}
+    protos = initializers.protos(wanted)
+    skeleton = ModelProto()
+    skeleton.CopyFrom(model)
+    for proto in protos:
+        if len(proto.raw_data) <= _SMALL:
+            skeleton.graph.initializer.append(proto)
+        else:
+            known = TensorType(DType.of_onnx(proto.data_type), tuple(proto.dims))
+            skeleton.graph.input.append(value_info(proto.name, known))
+    named = {name for node in model.graph.node for name in node.output} - {o.name for o in model.graph.output}
+    skeleton.graph.value_info.extend(value_info(name, types[name]) for name in sorted(named & types.keys()))
+    try:
+        inferred = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
+    except shape_inference.InferenceError as error:
+        raise ExportError(f"the ONNX graph contradicts TensorFlow's shapes: {error}") from error
+    infos = {info.name: info for info in inferred.graph.value_info}
+    for node in model.graph.node:
+        model.graph.value_info.extend(infos[name] for name in node.output if name in infos)
+    outputs = {info.name: info for info in inferred.graph.output}
+    for output in model.graph.output:
+        output.CopyFrom(outputs[output.name])
+    model.graph.initializer.extend(protos)
+
+
+def _reads(node: object) -> list[str]:
+    names = list(node.input)  # type: ignore[attr-defined]
+    for attribute in node.attribute:  # type: ignore[attr-defined]
+        for inner in attribute.g.node:
+            names.extend(_reads(inner))
+        names.extend(output.name for output in attribute.g.output)
+    return names

@@ -1,0 +1,21 @@
+"""Ops that hand their input on."""
+
+from __future__ import annotations
+
+from bnfold.export.call import Call
+from bnfold.export.placement import FOLLOWS
+from bnfold.export.table import ALL, COMPLEX, lowers
+
+
+@lowers(
+    *("Identity", "StopGradient", "PreventGradient", "Snapshot", "CheckNumerics"),
+    dtypes=(*ALL, *COMPLEX),
+    placement=FOLLOWS,
+)
+def lower_identity(call: Call) -> str:
+    return call.input(0)
+
+
+@lowers("IdentityN", dtypes=(*ALL, *COMPLEX))
+def lower_identity_n(call: Call) -> tuple[str, ...]:
+    return tuple(call.inputs())

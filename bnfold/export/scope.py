@@ -1,0 +1,228 @@
+"""A TensorFlow graph being lowered into an ONNX graph: the model itself, or the body of an If, Loop or Scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from bnfold.errors import ExportError
+from bnfold.export.call import Call
+from bnfold.export.initializers import Initializers
+from bnfold.export.layout import Layouts, choose
+from bnfold.export.onnx_graph import Names, OnnxGraph, OnnxNode, stored_type
+from bnfold.export.placement import Permutation, inverse, is_identity
+from bnfold.export.table import find_row
+from bnfold.graph import Array, Function, Graph, Node, Shape, TensorType, constant, node_name
+from bnfold.graph.evaluate import infer_types
+
+
+class Scope:
+    """Where nodes are emitted.
+
+    A body sees the values of the scopes around it: ONNX lets it read them by name.
+
+    Attributes
+    ----------
+    graph : Graph
+        The TensorFlow graph that is being lowered here.
+    onnx : OnnxGraph
+        What has been emitted.
+    names, initializers, opset
+        Shared by all the scopes of a model.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        graph: Graph,
+        layouts: Layouts,
+        *,
+        opset: int,
+        names: Names | None = None,
+        initializers: Initializers | None = None,
+    ) -> None:
+        self.graph = graph
+        self.layouts = layouts
+        self.opset = opset
+        self.onnx = OnnxGraph(name)
+        self.names = names or Names()
+        self.initializers = initializers or Initializers(self.names.take)
+        self.outputs: frozenset[str] = frozenset()
+        self.exported: dict[str, str] = {}
+        self._values: dict[str, str] = {}
+        self._bound: set[str] = set()
+        self._adapted: dict[tuple[str, Permutation | None], str] = {}
+
+    # Lowering
+
+    def lower(self, outputs: Iterable[str]) -> None:
+        """Lower every node of the graph that has no value yet, in topological order."""
+        self.outputs = frozenset(outputs)
+        for node in self.graph.topological(self.outputs):
+            if node.op != "Const" and node.output not in self._values:
+                self._lower_node(node)
+
+    def _lower_node(self, node: Node) -> None:
+        row = find_row(node.op)
+        if row is None:
+            raise ExportError(f"{node.name} is a {node.op}, which has no ONNX form", node=node.name)
+        call = Call(self, node, dict(row.facts))
+        results = row.lower(call)
+        for index, value in enumerate((results,) if isinstance(results, str) else results):
+            self._bind(node.tensor(index), value, call)
+
+    def _bind(self, tensor: str, value: str, call: Call) -> None:
+        """Let ``tensor`` be ``value``, which takes the tensor's name if this call made it."""
+        maker = next((node for node in call.emitted if value in node.outputs), None)
+        if maker is not None and value not in self._bound:
+            name = self._name_for(tensor)
+            for node in call.emitted:
+                node.rename(value, name)
+            if maker.outputs[0] == name:
+                maker.name = call.node.name
+            value = name
+            known = self.graph.type_of(tensor)
+            if known is not None and known.dtype.onnx is not None:
+                self.onnx.types[name] = stored_type(known, self.layouts.stored.get(tensor))
+        self.bind_input(tensor, value)
+
+    def _name_for(self, tensor: str) -> str:
+        """The tensor's own name; where the model's output of that name is stored otherwise, a name beside it."""
+        permutation = self.layouts.stored.get(tensor)
+        if tensor in self.exported:
+            return (
+                self.names.take(self.exported[tensor]) if permutation is None else self.names.take(f"{tensor}/stored")
+            )
+        return self.names.take(tensor)
+
+    # Values
+
+    def bind_input(self, tensor: str, value: str) -> None:
+        """Let ``tensor`` be the ONNX value ``value``, which exists already."""
+        self._values[tensor] = value
+        self._bound.add(value)
+
+    def is_read(self, tensor: str) -> bool:
+        return tensor in self.outputs or bool(self.graph.readers(tensor))
+
+    def read(self, tensor: str, wanted: Permutation | None = None) -> str:
+        """The ONNX value of ``tensor``, stored as ``wanted``; made once, however many read it."""
+        array = self.graph.value(tensor)
+        if array is not None:
+            return self.initializers.add(_permuted(array, wanted), tensor)
+        if tensor not in self._values:
+            raise ExportError(
+                f"{tensor} is read, but the lowering of {node_name(tensor)} gives no such output",
+                node=node_name(tensor),
+            )
+        stored = self.layouts.stored.get(tensor)
+        if stored == wanted:
+            return self._values[tensor]
+        key = (tensor, wanted)
+        if key not in self._adapted:
+            self._adapted[key] = self._adapt(tensor, stored, wanted)
+        return self._adapted[key]
+
+    def _adapt(self, tensor: str, stored: Permutation | None, wanted: Permutation | None) -> str:
+        value = self._values[tensor]
+        rank = len(self.graph.shape_of(tensor) or ())
+        if not rank:
+            return value  # a scalar broadcasts in every layout
+        if wanted is not None and rank < len(wanted):
+            value = self._transposed(value, tensor, stored, None, rank)
+            missing = self.initializers.add(np.arange(len(wanted) - rank, dtype=np.int64), f"{tensor}/axes")
+            value = self._emit("Unsqueeze", [value, missing], f"{tensor}/expanded")
+            return self._transposed(value, tensor, None, wanted, len(wanted))
+        return self._transposed(value, tensor, stored, wanted, rank)
+
+    def _transposed(
+        self, value: str, tensor: str, stored: Permutation | None, wanted: Permutation | None, rank: int
+    ) -> str:
+        own = tuple(range(rank))
+        back = inverse(stored or own)
+        permutation = tuple(back[axis] for axis in (wanted or own))
+        if is_identity(permutation):
+            return value
+        return self._emit("Transpose", [value], f"{tensor}/transposed", perm=list(permutation))
+
+    def _emit(self, op: str, inputs: list[str], stem: str, **attrs: object) -> str:
+        name = self.names.take(stem)
+        self.onnx.add(OnnxNode(op, inputs, [name], dict(attrs), name))
+        return name
+
+    # Bodies
+
+    def nested(self, name: str) -> Scope:
+        """An empty scope for a body of a node that is emitted here."""
+        graph = Graph()
+        graph.functions = self.graph.functions
+        return Scope(name, graph, Layouts(), opset=self.opset, names=self.names, initializers=self.initializers)
+
+    def add_input(self, stem: str, known: TensorType) -> str:
+        """Declare an input of this body (of Loop or Scan), and return its name."""
+        name = self.names.take(stem)
+        self.onnx.inputs.append(name)
+        self.onnx.types[name] = stored_type(known, None)
+        return name
+
+    def lower_function(
+        self,
+        function: Function,
+        arguments: Sequence[str],
+        *,
+        values: Mapping[int, Array] | None = None,
+        shapes: Mapping[int, Shape | None] | None = None,
+    ) -> list[str]:
+        """Lower a function's body into this scope and return the values of its results.
+
+        Parameters
+        ----------
+        function : Function
+        arguments : sequence of str
+            The ONNX value of each argument: inputs of this body, or values of the scopes around it.
+        values : mapping of int to ndarray, optional
+            Arguments that are constants, by position.
+        shapes : mapping of int to Shape, optional
+            Static shapes of arguments, by position, where more is known than the function says.
+        """
+        graph = _specialised(function, self.graph.functions, values or {}, shapes or {})
+        self.graph = graph
+        self.layouts = choose(graph)
+        for tensor, value in zip(function.inputs, arguments, strict=True):
+            self.bind_input(tensor, value)
+        self.lower(function.outputs)
+        return [self.read(tensor) for tensor in function.outputs]
+
+    def add_output(self, value: str, known: TensorType) -> None:
+        """Declare an output of this body. A value that is not this body's own goes through an Identity."""
+        made = {name for node in self.onnx.nodes for name in node.outputs}
+        if value not in made or value in self.onnx.outputs:
+            value = self._emit("Identity", [value], f"{self.onnx.name}/result")
+        self.onnx.outputs.append(value)
+        self.onnx.types[value] = stored_type(known, None)
+
+
+def _specialised(
+    function: Function,
+    library: Mapping[str, Function],
+    values: Mapping[int, Array],
+    shapes: Mapping[int, Shape | None],
+) -> Graph:
+    graph = function.graph.copy()
+    graph.functions = dict(library)
+    for position, tensor in enumerate(function.inputs):
+        argument = graph[node_name(tensor)]
+        if position in values:
+            graph.replace(constant(argument.name, values[position]))
+        elif shapes.get(position) is not None:
+            graph.replace(argument.with_attrs(shape=shapes[position]))
+    graph.types = infer_types(graph)
+    return graph
+
+
+def _permuted(array: Array, wanted: Permutation | None) -> Array:
+    """A constant as stored; one of lower rank gets leading axes of size 1 first, to broadcast as before."""
+    if wanted is None or array.ndim == 0:
+        return array
+    return array.reshape((1,) * (len(wanted) - array.ndim) + array.shape).transpose(wanted)

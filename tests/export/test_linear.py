@@ -1,0 +1,40 @@
+"""Products, biases, and the layout around one convolution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers, op_types, random
+
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+
+
+def test_conv_is_the_same_when_channels_come_last():
+    kernel = random(3, 3, 4, 5, seed=1)
+
+    def build(x):
+        y = tf.nn.conv2d(x, kernel, [1, 2, 1, 1], "SAME")
+        return tf.nn.relu(tf.nn.bias_add(y, random(5, seed=2)))
+
+    model = assert_lowers(build, {"x": random(2, 7, 6, 4)}, opsets=(13, 18))
+    assert op_types(model).count("Conv") == 1
+    assert_lowers(build, {"x": random(2, 7, 6, 4)}, {"x": random(3, 8, 9, 4)}, shapes={"x": (None, None, None, 4)})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True), (True, True)])
+def test_matmul_is_the_same_when_transposed(dtype, transposed):
+    a = random(*((4, 3) if transposed[0] else (3, 4)), dtype=dtype)
+    b = random(*((5, 4) if transposed[1] else (4, 5)), dtype=dtype, seed=1)
+    assert_lowers(lambda x: tf.matmul(x, b, *transposed), {"x": a})
+    assert_lowers(lambda x, y: tf.matmul(x, y, *transposed), {"x": a, "y": b}, dynamic=True)
+
+
+def test_reshape_is_a_constant_when_one_size_is_unknown():
+    def build(x):
+        return tf.reshape(x + 1.0, [-1, 12])
+
+    model = assert_lowers(build, {"x": random(2, 3, 4)}, {"x": random(5, 3, 4)}, shapes={"x": (None, 3, 4)})
+    assert op_types(model) == ["Add", "Reshape"]
