@@ -1,0 +1,66 @@
+"""The range of an input, read off what the graph does to it first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bnfold.graph.stages import BatchNorm
+from bnfold.verify.ranges import input_range
+
+PREPARED: dict[str, tuple[Callable[[Any, Any], Any], str, float, float]] = {
+    "divided by 127.5, less 1": (lambda tf, x: x / 127.5 - 1.0, "uniform", 0, 255),
+    "times 1/255": (lambda tf, x: x * (1 / 255), "uniform", 0, 255),
+    "less 128": (lambda tf, x: tf.nn.relu(x - 128.0), "uniform", 0, 255),
+    "less the mean pixel": (lambda tf, x: x - np.float32([123.68, 116.78, 103.94]), "uniform", 0, 255),
+    "a small scale before a large one": (lambda tf, x: (x * 1.0) / 255.0, "uniform", 0, 255),
+    "less 0.5, times 2": (lambda tf, x: (x - 0.5) * 2.0, "uniform", 0, 1),
+    "reshaped first": (lambda tf, x: tf.reshape(x, (-1, 12)) / 255.0, "uniform", 0, 255),
+    "nothing": (lambda tf, x: tf.nn.relu(x), "normal", -1, 1),
+    "a constant after the first layer": (
+        lambda tf, x: tf.matmul(tf.reshape(x, (-1, 3)), np.ones((3, 2), np.float32)) / 255.0, "normal", -1, 1
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PREPARED)
+def test_range_is_that_of_the_preprocessing_when_there_is_some(nets: Any, case: str) -> None:
+    build, kind, low, high = PREPARED[case]
+    tf = nets.tf
+    with tf.Graph().as_default() as built:
+        x = tf.compat.v1.placeholder(tf.float32, (None, 4, 3), name="x")
+        tf.identity(build(tf, x), name="y")
+    inference = nets.inference_graph(built, ["x:0"], ["y:0"])
+    found = input_range(inference, inference.inputs[0])
+    assert (found.kind, found.low, found.high) == (kind, low, high)
+
+
+def test_range_is_the_number_of_rows_when_an_integer_looks_one_up(nets: Any) -> None:
+    tf = nets.tf
+    with tf.Graph().as_default() as built:
+        words = tf.compat.v1.placeholder(tf.int64, (None, 5), name="words")
+        tf.gather(np.ones((37, 4), np.float32), words, name="y")
+        tf.one_hot(tf.compat.v1.placeholder(tf.int32, (None,), name="label"), 6, name="z")
+    inference = nets.inference_graph(built, ["words:0", "label:0"], ["y:0", "z:0"])
+    words, label = (input_range(inference, endpoint) for endpoint in inference.inputs)
+    assert (words.kind, words.low, words.high) == ("integer", 0, 37)
+    assert (label.kind, label.low, label.high) == ("integer", 0, 6)
+    drawn = words.draw((1000,), np.random.default_rng(0), np.dtype(np.int64))
+    assert set(drawn) == set(range(37))
+
+
+def test_range_is_that_of_the_statistics_when_a_batch_norm_comes_first(nets: Any) -> None:
+    inference = nets.two_norms()
+    norm = BatchNorm(
+        "first", "FusedBatchNormV3", "inference", "image:0", "y:0", (), 3, None, None,
+        np.full(3, 50.0), np.full(3, 16.0), 0.0,
+    )  # fmt: skip
+    found = input_range(replace(inference, batch_norms=(norm,)), inference.inputs[0])
+    assert (found.kind, found.low, found.high) == ("normal", 46.0, 54.0)
+    drawn = found.draw((20000,), np.random.default_rng(0), np.dtype(np.float32))
+    assert drawn.mean() == pytest.approx(50, abs=0.1)
+    assert drawn.std() == pytest.approx(4, abs=0.1)
