@@ -3,5 +3,6 @@
 from bnfold.export.call import Call
 from bnfold.export.export import export
 from bnfold.export.table import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, register_op
+from bnfold.export.write import model_size, write
 
-__all__ = ["DEFAULT_OPSET", "NEWEST_OPSET", "OLDEST_OPSET", "Call", "export", "register_op"]
+__all__ = ["DEFAULT_OPSET", "NEWEST_OPSET", "OLDEST_OPSET", "Call", "export", "model_size", "register_op", "write"]
