@@ -487,7 +487,7 @@ def freeze(sample, prefix, target):
 def separable_segmenter(folder):
     """Make the U-Net, and see that its variances are far below epsilon."""
     variances = check_parameters(SEGMENTER, make(SEGMENTER, folder))
-    assert 5e-7 < variances.min() and variances.max() < 5e-5, variances
+    assert variances.min() > 5e-7 and variances.max() < 5e-5, variances
 
 
 def dense_norm(folder):
