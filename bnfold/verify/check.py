@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnfold.errors import VerificationError
-from bnfold.graph.stages import Endpoint, InferenceGraph
+from bnfold.graph.stages import Endpoint, Fate, InferenceGraph
 from bnfold.verify.candidate import Candidate, GraphModel, Value
 from bnfold.verify.comparison import Comparison, Progress
 from bnfold.verify.data import Data, data_label
 from bnfold.verify.matching import match
-from bnfold.verify.report import CheckReport, Match
+from bnfold.verify.report import CheckReport, LayerTrace, Match
 from bnfold.verify.runtime import OnnxModel
 from bnfold.verify.tolerance import tolerance
 
@@ -34,6 +34,8 @@ def verify(
     names: Mapping[str, str] | None = None,
     transposed: bool = True,
     half: bool = False,
+    layers: bool = False,
+    fates: Sequence[Fate] = (),
     progress: Progress | None = None,
 ) -> CheckReport:
     """Compare an ONNX model with TensorFlow on an inference graph.
@@ -73,6 +75,10 @@ def verify(
         Accept inputs and outputs in the other layout.
     half : bool
         The file computes in float16: ``u`` is that type's, and its inputs and outputs may be of that type.
+    layers : bool
+        Also compare every tensor that both sides name, and find the first that diverges (`bnfold.verify.layers`).
+    fates : sequence of Folded or Kept
+        What became of each batch norm, for ``layers``.
     progress : callable, optional
 
     Returns
@@ -96,10 +102,12 @@ def verify(
     problems += _changed(reference.outputs, outputs, file.outputs, transposed=transposed, half=half)
     comparison = Comparison(reference, file, inputs, outputs, limit, half=half, transposed=transposed)
     label = "random" if data is None else data_label(data)
+    traced: LayerTrace | None = None
     if set(inputs) == {endpoint.name for endpoint in reference.inputs} and len(inputs) == len(file.inputs) and outputs:
         with closing(comparison):
             comparison.run(samples, seed, data, progress)
-    return comparison.report(tuple(problems), samples=samples, seed=seed, data=label)
+            traced = comparison.trace(fates) if layers else None
+    return comparison.report(tuple(problems), seed=seed, data=label, layers=traced)
 
 
 def _candidate(model: onnx.ModelProto | str | Path | bytes | Candidate | InferenceGraph) -> Candidate:

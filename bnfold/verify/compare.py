@@ -119,6 +119,10 @@ class OutputFigures:
         """Whether one of the last ``labels`` samples is farther off than rounding by its size explains."""
         return any(_quick(s, mode, tolerance) is False for s in self.samples[-labels:] for mode in s.difference)
 
+    def worst_of_last(self, labels: int) -> float:
+        """The largest relative error of the last ``labels`` samples."""
+        return max((_worst_relative(sample) for sample in self.samples[-labels:]), default=0.0)
+
     def forget(self, labels: int) -> None:
         """Drop the last ``labels`` samples, to record them anew with the truth at hand."""
         del self.samples[len(self.samples) - labels :]

@@ -10,14 +10,16 @@ import numpy as np
 
 from bnfold.errors import VerificationError
 from bnfold.graph import Array, Shape
-from bnfold.graph.stages import Endpoint, InferenceGraph
+from bnfold.graph.stages import Endpoint, Fate, InferenceGraph
 from bnfold.verify.candidate import Candidate, Runner
 from bnfold.verify.compare import OutputFigures, has_nan, parts_of
 from bnfold.verify.data import Data, batches_of
+from bnfold.verify.layers import trace
 from bnfold.verify.matching import permutation
 from bnfold.verify.ranges import InputRange, input_range
 from bnfold.verify.reference import Reference, Truth
-from bnfold.verify.report import BatchShapes, CheckReport, Match, OutputCheck, Tolerance
+from bnfold.verify.report import BatchShapes, CheckReport, LayerTrace, Match, OutputCheck, Tolerance
+from bnfold.verify.runtime import OnnxModel
 from bnfold.verify.samples import Batch, element_type, plan, random_batches
 
 Progress = Callable[[int], None]
@@ -62,6 +64,7 @@ class Comparison:
         self._truth: Truth | None = None
         self._truth_refused = False
         self._runtimes: dict[str, Runner] = {}
+        self._worst: tuple[float, Batch] | None = None
 
     # Running
 
@@ -132,6 +135,9 @@ class Comparison:
             self._record(name, batch, expected[name], found[name], truth, left_out)
         if truth is None and self.limit.factor is not None:
             self._arbitrate(batch, expected, found, left_out)
+        error = max((figures.worst_of_last(len(batch.labels)) for figures in self.figures.values()), default=0.0)
+        if self._worst is None or error > self._worst[0]:
+            self._worst = (error, batch)
         self.compared += len(batch.labels) - sum(left_out)
         shapes = {e.name: tuple(batch.feeds[e.tensor].shape) for e in self.inference.inputs}
         self.batches.append(BatchShapes(batch.label, len(batch.labels), shapes))
@@ -212,15 +218,7 @@ class Comparison:
 
     def _onnxruntime(self, batch: Batch, expected: Mapping[str, Array]) -> dict[str, dict[str, Array]] | None:
         """The file's outputs by name and mode, in the reference's layout; None when it does not run."""
-        types = {value.name: value.dtype for value in self.file.inputs}
-        feeds = {}
-        for endpoint in self.inference.inputs:
-            found = self.inputs[endpoint.name]
-            array = batch.feeds[endpoint.tensor]
-            dtype = types[found.onnx_name]
-            if self.half and dtype is not None and dtype.numpy is not None and dtype.is_floating:
-                array = array.astype(dtype.numpy)
-            feeds[found.onnx_name] = array if found.permutation is None else array.transpose(found.permutation)
+        feeds = self._file_feeds(batch)
         fetches = [found.onnx_name for found in self.outputs.values()]
         results: dict[str, dict[str, Array]] = {name: {} for name in self.outputs}
         for mode, runtime in self._runtimes.items():
@@ -234,6 +232,26 @@ class Comparison:
                 if (aligned := self._aligned(name, found, expected[name], value, mode)) is not None:
                     results[name][mode] = aligned
         return {name: by_mode if len(by_mode) == len(self._runtimes) else {} for name, by_mode in results.items()}
+
+    def _file_feeds(self, batch: Batch) -> dict[str, Array]:
+        """``batch`` by the file's input names, in its layout and types."""
+        types = {value.name: value.dtype for value in self.file.inputs}
+        feeds = {}
+        for endpoint in self.inference.inputs:
+            found = self.inputs[endpoint.name]
+            array = batch.feeds[endpoint.tensor]
+            dtype = types[found.onnx_name]
+            if self.half and dtype is not None and dtype.numpy is not None and dtype.is_floating:
+                array = array.astype(dtype.numpy)
+            feeds[found.onnx_name] = array if found.permutation is None else array.transpose(found.permutation)
+        return feeds
+
+    def trace(self, fates: Sequence[Fate]) -> LayerTrace | None:
+        """The errors through the network, on the batch with the worst error; None for what has no layers."""
+        if not isinstance(self.file, OnnxModel) or self._worst is None:
+            return None
+        _, batch = self._worst
+        return trace(self.inference, self.file, batch.feeds, self._file_feeds(batch), self.limit, fates=fates)
 
     def _aligned(self, name: str, found: Match, expected: Array, value: Array, mode: str) -> Array | None:
         """``value`` in the layout of ``expected``; None, and a problem, when dtype or shape differ."""
@@ -264,7 +282,9 @@ class Comparison:
 
     # The verdict
 
-    def report(self, problems: tuple[str, ...], *, samples: int, seed: int, data: str) -> CheckReport:
+    def report(
+        self, problems: tuple[str, ...], *, seed: int, data: str, layers: LayerTrace | None = None
+    ) -> CheckReport:
         checks = tuple(figures.check(self.limit) for figures in self.figures.values())
         problems = (*problems, *self.problems)
         if not problems and not self.compared:
@@ -283,6 +303,7 @@ class Comparison:
             matches=tuple(self.outputs.values()),
             suspect=self._suspect(checks),
             versions=versions(),
+            layers=layers,
         )
 
     def _suspect(self, checks: Sequence[OutputCheck]) -> str:

@@ -172,6 +172,86 @@ class BatchShapes:
 
 
 @dataclass(frozen=True)
+class LayerFigure:
+    """One tensor that both sides have. Errors are ``max|a − b| / max|tf|``.
+
+    Attributes
+    ----------
+    name, onnx_name : str
+    op : str
+        TensorFlow's op that computes it.
+    scale : float
+        ``max|tf|``.
+    difference : float
+        ``max|onnx − tf|``.
+    relative : float
+        The same relative to the scale.
+    onnx_error, tensorflow_error : float or None
+        Errors against float64; None where float64 was not run.
+    allowed : float
+        What ``onnx_error`` (else ``relative``) may be.
+    diverges : bool
+    rewritten : bool
+        It differs, and what follows agrees: a fold or the exporter computes something else under this name.
+    note : str
+    """
+
+    name: str
+    onnx_name: str
+    op: str
+    scale: float
+    difference: float
+    relative: float
+    onnx_error: float | None
+    tensorflow_error: float | None
+    allowed: float = 0.0
+    diverges: bool = False
+    rewritten: bool = False
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {key: _number(value) if isinstance(value, float) else value for key, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """The errors through the network, and where they stop being rounding.
+
+    Attributes
+    ----------
+    layers : tuple of LayerFigure
+        In topological order.
+    first : str or None
+        The first tensor that diverges.
+    last_good : str or None
+        The nearest tensor before it that agrees.
+    between : tuple of str
+        TensorFlow's ops between the two, in order: one of them is not what the file computes.
+    file_nodes : tuple of str
+        The file's ops between the two, the last one first.
+    batch_norms : tuple of str
+        Batch norms among ``between``.
+    """
+
+    layers: tuple[LayerFigure, ...]
+    first: str | None
+    last_good: str | None
+    between: tuple[str, ...]
+    file_nodes: tuple[str, ...]
+    batch_norms: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "layers": [layer.as_json() for layer in self.layers],
+            "first": self.first,
+            "last_good": self.last_good,
+            "between": list(self.between),
+            "file_nodes": list(self.file_nodes),
+            "batch_norms": list(self.batch_norms),
+        }
+
+
+@dataclass(frozen=True)
 class CheckReport:
     """What `verify` returns.
 
@@ -196,6 +276,8 @@ class CheckReport:
     suspect : str
         Who is at fault when the figures say so: ``onnxruntime's optimiser`` …; empty otherwise.
     versions : mapping of str to str
+    layers : LayerTrace or None
+        Where asked for.
     """
 
     equal: bool
@@ -211,6 +293,7 @@ class CheckReport:
     matches: tuple[Match, ...]
     suspect: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    layers: LayerTrace | None = None
 
     @property
     def max_error(self) -> float:
@@ -239,6 +322,7 @@ class CheckReport:
             "inputs": [match.as_json() for match in self.inputs],
             "matches": [match.as_json() for match in self.matches],
             "versions": dict(self.versions),
+            "layers": None if self.layers is None else self.layers.as_json(),
         }
 
 
