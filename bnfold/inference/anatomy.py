@@ -1,0 +1,304 @@
+"""Which part of a saved graph is what: gradients, updates, losses, labels, and the forward graph between them.
+
+Everything here follows the dataflow. Names play no part: people rename scopes, and two libraries never agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bnfold.graph import Graph, Node, node_name
+
+VARIABLES = frozenset({"VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable", "TemporaryVariable"})
+
+LINEAR = frozenset(
+    {
+        "Conv2D", "Conv3D", "Conv", "DepthwiseConv2dNative", "DepthwiseConv2dNativeV2", "Conv2DBackpropInput",
+        "Conv2DBackpropInputV2", "Conv3DBackpropInput", "Conv3DBackpropInputV2", "MatMul", "BatchMatMul",
+        "BatchMatMulV2", "BatchMatMulV3", "SparseMatMul", "SparseTensorDenseMatMul", "Einsum", "XlaConv", "XlaDot",
+        "XlaConvV2", "XlaDotV2", "Conv2DTranspose", "LSTMBlockCell", "BlockLSTM", "BlockLSTMV2", "GRUBlockCell",
+        "CudnnRNN", "CudnnRNNV2", "CudnnRNNV3", "Dilation2D", "QuantizedConv2D", "QuantizedMatMul",
+        "FusedResizeAndPadConv2D", "FusedPadConv2D", "BiasedConv2D",
+    }
+)  # fmt: skip
+"""Ops that multiply data by weights: where a network begins."""
+
+EMBEDDING = frozenset({"Gather", "GatherV2", "ResourceGather"})
+"""Look-ups in a table of weights, their first input."""
+
+PIPELINE = re.compile(
+    r"(Resource)?Queue(Dequeue|Peek)\w*|Iterator\w*GetNext\w*|OptionalGetValue|DatasetToSingleElement|Batch|Unbatch"
+    r"|BatchFunction|Parse(Single)?(Sequence)?Example\w*|ParseTensor|Decode\w+|ExtractJpegShape|AudioSpectrogram|Mfcc"
+    r"|Reader(Read|ReadUpTo)(V2)?|ReadFile|PyFunc\w*|EagerPyFunc|LookupTable(Find|Export)\w*|(OrderedMap|Map)?(Unstage|Peek)"
+    r"(NoKey)?|StagePeek|Barrier\w+|Infeed\w+|RecvTPU\w+|RemoteCall|StringTo\w+|StringSplit\w*|Regex\w+|StringLower"
+    r"|StringUpper|StringStrip|StringJoin|StringLength|Substr|UnicodeDecode\w*|UnicodeTranscode|MatchingFiles|GetSessionTensor\w*"
+)
+"""Ops that bring data in and have no place in a model file; what they give is where the graph is cut."""
+
+RANDOM = frozenset(
+    {
+        "RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "ParameterizedTruncatedNormal",
+        "Multinomial", "RandomGamma", "RandomPoisson", "RandomPoissonV2", "RandomShuffle", "RandomCrop",
+        "StatelessRandomUniform", "StatelessRandomUniformV2", "StatelessRandomNormal", "StatelessRandomNormalV2",
+        "StatelessTruncatedNormal", "StatelessTruncatedNormalV2", "StatelessRandomUniformInt",
+        "StatelessRandomUniformIntV2", "StatelessRandomUniformFullInt", "StatelessRandomUniformFullIntV2",
+        "StatelessRandomBinomial", "StatelessMultinomial", "StatelessParameterizedTruncatedNormal",
+        "StatefulUniform", "StatefulUniformInt", "StatefulUniformFullInt", "StatefulStandardNormal",
+        "StatefulStandardNormalV2", "StatefulTruncatedNormal", "StatefulRandomBinomial",
+        "SampleDistortedBoundingBox", "SampleDistortedBoundingBoxV2", "StatelessSampleDistortedBoundingBox",
+    }
+)  # fmt: skip
+
+UPDATE = re.compile(
+    r"Assign\w*|(Resource|Sparse|ResourceSparse)?Apply\w+|(Resource)?Scatter(Nd)?(Update|Add|Sub|Mul|Div|Min|Max)"
+    r"|ResourceStridedSliceAssign|StridedSliceAssign|CountUpTo|ResourceCountUpTo|Accumulator\w+|\w+Accumulator\w*"
+    r"|DestroyResourceOp|DestroyTemporaryVariable|LookupTable(Import|Insert|Remove)\w*|InitializeTable\w*"
+)
+"""Ops that write state. ``ScatterNd…`` of a plain tensor is not among them: its op is ``TensorScatter…``."""
+
+OPTIMIZER = re.compile(r"(Resource)?(Sparse)?Apply\w+")
+"""Ops with a trainable variable as first input."""
+
+SUMMARY = re.compile(
+    r"\w*Summary(V2)?|Write\w*Summary|MergeSummary|SummaryWriter|Print(V2)?|Assert|CheckNumericsV2|DebugIdentity\w*"
+)
+"""Ops that watch: reading a tensor makes it no output."""
+
+SINK = re.compile(
+    r"Save(V2|Slices)?|Restore(V2|Slice)?|MergeV2Checkpoints|ShardedFilename|Queue(Enqueue|EnqueueMany|Close|Size|IsClosed)(V2)?"
+    r"|NoOp|Stack(Push|Pop|Close)?(V2)?|Is\w*VariableInitialized|VarIsInitializedOp|Stage|OutfeedEnqueue\w*|TensorArrayClose(V\d)?|ControlTrigger"
+)
+"""Ops that end the graph and yield no value of the model."""
+
+SHAPE_ONLY = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "BroadcastGradientArgs"})
+"""Ops that read what surrounds a tensor's values, not the values."""
+
+METRIC = frozenset(
+    {
+        "ArgMax",
+        "ArgMin",
+        "Equal",
+        "NotEqual",
+        "InTopK",
+        "InTopKV2",
+        "TopK",
+        "TopKV2",
+        "Unique",
+        "Where",
+        "ConfusionMatrix",
+    }
+)
+
+_GRADIENT = re.compile(
+    r"\w+Grad(V\d+)?|\w+GradGrad\w*|\w+Backprop(Filter)?(V\d)?|\w+BackpropFilter\w*|BroadcastGradientArgs"
+    r"|\w+VarsGradient|\w+PerChannelGradient|\w+Backprop\w*Filter\w*|\w+GradWithArgmax"
+)
+
+
+def is_gradient_op(op: str) -> bool:
+    """Whether ``op`` exists to differentiate. ``Conv2DBackpropInput`` is not one: it is also transposed convolution."""
+    return _GRADIENT.fullmatch(op) is not None
+
+
+def is_source(node: Node) -> bool:
+    """Whether data enters the graph at ``node``."""
+    return (
+        node.op in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault") or PIPELINE.fullmatch(node.op) is not None
+    )
+
+
+@dataclass
+class Anatomy:
+    """What each node of a graph is for.
+
+    Attributes
+    ----------
+    graph : Graph
+    gradients : set of str
+        Nodes that differentiate.
+    trainable : set of str
+        Variables that gradients update; every variable where there are no gradients.
+    live : set of str
+        Nodes that some value of the model, its losses or its metrics depends on.
+    data : mapping of str to frozenset of str
+        By node: the source tensors that its value depends on.
+    weights : mapping of str to int
+        By node: bit set of the trainable variables that its value depends on.
+    layers : set of str
+        Nodes that multiply data by weights.
+    weighted : set of str
+        Nodes whose value went through a layer.
+    labels : set of str
+        Source tensors that reach no layer.
+    """
+
+    graph: Graph
+    gradients: set[str] = field(default_factory=set)
+    trainable: set[str] = field(default_factory=set)
+    live: set[str] = field(default_factory=set)
+    order: list[Node] = field(default_factory=list)
+    data: dict[str, int] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
+    layers: set[str] = field(default_factory=set)
+    weighted: set[str] = field(default_factory=set)
+    sources: dict[str, int] = field(default_factory=dict)
+    labels: int = 0
+
+    def data_of(self, tensor: str) -> int:
+        """Bit set of the sources that ``tensor`` depends on."""
+        bit = self.sources.get(tensor)
+        return bit if bit is not None else self.data.get(node_name(tensor), 0)
+
+    def depends_on_label(self, name: str) -> bool:
+        return bool(self.data.get(name, 0) & self.labels)
+
+    def names(self, bits: int) -> Iterator[str]:
+        """The source tensors in ``bits``."""
+        return (tensor for tensor, bit in self.sources.items() if bit & bits)
+
+
+def dissect(graph: Graph, *, trainable: Iterable[str] = ()) -> Anatomy:
+    """Tell the parts of a saved graph apart.
+
+    Parameters
+    ----------
+    graph : Graph
+        As saved, training ops included.
+    trainable : iterable of str
+        Variables known to be trained, from the ``trainable_variables`` collection.
+    """
+    parts = Anatomy(graph, find_gradients(graph))
+    parts.trainable = _trainable(graph, trainable)
+    parts.live = graph.ancestors(f"{name}:0" for name in _value_sinks(parts))
+    parts.order = [node for node in graph.topological() if node.name in parts.live]
+    _propagate(parts)
+    return parts
+
+
+def find_gradients(graph: Graph) -> set[str]:
+    """Nodes that belong to a gradient: its seed, the ops that exist to differentiate, and all that follows from them."""
+    seeds = [node.name for node in graph if is_gradient_op(node.op)]
+    seeds += [node.name for node in graph if _is_seed(node, graph)]
+    tensors = [tensor for name in seeds for tensor in graph.outputs_read(name)]
+    return {*seeds, *graph.descendants(tensors)}
+
+
+def _is_seed(node: Node, graph: Graph) -> bool:
+    """``tf.gradients`` starts from ``Fill(shape of the loss, 1)``; no layer ever fills a scalar with one."""
+    if node.op != "Fill":
+        return False
+    shape, value = (graph.find_producer(tensor) for tensor in node.inputs)
+    if value is None or value.op != "Const" or value.attrs["value"].size != 1 or value.attrs["value"].item() != 1:
+        return False
+    if shape is None or shape.op != "Const" or shape.attrs["value"].size:
+        return False
+    if any(reader.op in ("Select", "SelectV2") for reader in graph.readers(node.output)):
+        return False  # tf.losses counts the examples of weight other than 0: where(weight == 0, 0, 1)
+    return any(
+        UPDATE.fullmatch(graph[name].op) or is_gradient_op(graph[name].op) for name in graph.descendants([node.output])
+    )
+
+
+def _trainable(graph: Graph, known: Iterable[str]) -> set[str]:
+    found = {node_name(name) for name in known if node_name(name) in graph}
+    found |= {node_name(node.inputs[0]) for node in graph if OPTIMIZER.fullmatch(node.op) and node.inputs}
+    found = {name for name in found if name in graph and graph[name].op in VARIABLES}
+    return found or {node.name for node in graph if node.op in VARIABLES}
+
+
+def _value_sinks(parts: Anatomy) -> list[str]:
+    graph = parts.graph
+
+    def watches(reader: Node) -> bool:
+        return SUMMARY.fullmatch(reader.op) is not None or SINK.fullmatch(reader.op) is not None
+
+    sinks = []
+    for node in graph:
+        if node.name in parts.gradients or watches(node):
+            continue
+        if UPDATE.fullmatch(node.op):
+            sinks += _tracked(node, parts)
+            continue
+        readers = [reader for reader in graph.consumers(node.name) if not watches(reader)]
+        if all(reader.name in parts.gradients for reader in readers) and (
+            not readers or node.op in ("Mean", "Sum", "AddN")
+        ):
+            sinks.append(node.name)
+    return sinks
+
+
+def _tracked(update: Node, parts: Anatomy) -> list[str]:
+    """What a scalar variable is updated with: the moving average of a loss is often its only reader."""
+    if OPTIMIZER.fullmatch(update.op) or len(update.inputs) < 2:
+        return []
+    variable = parts.graph.find_producer(update.inputs[0])
+    value = node_name(update.inputs[1])
+    if variable is None or variable.attrs.get("shape") != () or value in parts.gradients or value not in parts.graph:
+        return []
+    return [value]
+
+
+def _propagate(parts: Anatomy) -> None:
+    """Follow data and weights forward; loops make a second and third round necessary."""
+    graph = parts.graph
+    bits: Mapping[str, int] = {name: 1 << index for index, name in enumerate(sorted(parts.trainable))}
+    for node in parts.order:
+        if is_source(node) or node.op in RANDOM:
+            for tensor in graph.outputs_read(node.name) or [node.output]:
+                parts.sources[tensor] = 1 << len(parts.sources)
+    for node in parts.order:
+        if node.op == "Const" and node.attrs["value"].ndim >= 2 and node.attrs["dtype"].is_floating:
+            bits = {**bits, node.name: 1 << len(bits)} if not parts.trainable else bits
+    changed = True
+    while changed:
+        changed = False
+        for node in parts.order:
+            changed |= _visit(node, parts, bits)
+    reaching = 0
+    for name in parts.layers:
+        for tensor in graph[name].inputs:
+            reaching |= parts.data_of(tensor)
+    candidates = (bit for tensor, bit in parts.sources.items() if _may_be_label(graph.producer_of(tensor)))
+    parts.labels = sum(candidates) & ~reaching
+
+
+def _may_be_label(node: Node) -> bool:
+    """Flags and the masks of a dropout after the last layer reach no layer either, and are no labels."""
+    dtype = node.attrs.get("dtype")
+    return node.op not in RANDOM and not (dtype is not None and dtype.name == "bool" and not node.attrs.get("shape"))
+
+
+def _visit(node: Node, parts: Anatomy, bits: Mapping[str, int]) -> bool:
+    name = node.name
+    before = parts.data.get(name, 0), parts.weights.get(name, 0), name in parts.weighted
+    inputs = node.inputs[:1] if node.op in ("Switch", "RefSwitch") else node.inputs
+    if UPDATE.fullmatch(node.op) or node.op in SHAPE_ONLY or is_source(node) or node.op in RANDOM:
+        inputs = ()
+    data = weights = 0
+    for tensor in inputs:
+        data |= parts.data_of(tensor)
+        weights |= parts.weights.get(node_name(tensor), 0)
+    parts.data[name] = data
+    parts.weights[name] = weights | bits.get(name, 0)
+    if data and _is_layer(node, parts):
+        parts.layers.add(name)
+    if name in parts.layers or any(node_name(tensor) in parts.weighted for tensor in inputs):
+        parts.weighted.add(name)
+    return before != (parts.data[name], parts.weights[name], name in parts.weighted)
+
+
+def _is_layer(node: Node, parts: Anatomy) -> bool:
+    if node.op in LINEAR or any(type(value).__name__ == "FunctionRef" for value in node.attrs.values()):
+        return any(not parts.data_of(t) and _holds_weights(t, parts) for t in node.inputs)
+    if node.op in EMBEDDING:
+        return not parts.data_of(node.inputs[0]) and bool(parts.weights.get(node_name(node.inputs[0])))
+    return False
+
+
+def _holds_weights(tensor: str, parts: Anatomy) -> bool:
+    name = node_name(tensor)
+    if parts.weights.get(name):
+        return True
+    return any(node.op in VARIABLES or node.op == "Const" for node in parts.graph.topological([tensor]))
