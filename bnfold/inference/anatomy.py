@@ -178,7 +178,7 @@ def dissect(graph: Graph, *, trainable: Iterable[str] = ()) -> Anatomy:
 
 
 def find_gradients(graph: Graph) -> set[str]:
-    """Nodes that belong to a gradient: its seed, the ops that exist to differentiate, and all that follows from them."""
+    """Nodes that belong to a gradient: its seed, ops that exist to differentiate, and all that follows from them."""
     seeds = [node.name for node in graph if is_gradient_op(node.op)]
     seeds += [node.name for node in graph if _is_seed(node, graph)]
     tensors = [tensor for name in seeds for tensor in graph.outputs_read(name)]

@@ -186,10 +186,9 @@ class Noise:
         if node.op in ("ZerosLike", "OnesLike"):
             return Distribution(np.array([0.0 if node.op == "ZerosLike" else 1.0]))
         rule = _cast(node) if node.op == "Cast" else RULES.get(node.op)
-        found = [self.distribution(tensor) for tensor in inputs]
-        arguments = [each for each in found if each is not None]
+        arguments = [found for tensor in inputs if (found := self.distribution(tensor)) is not None]
         origins = {each.origin for each in arguments if each.origin}
-        if rule is None or len(arguments) != len(found) or len(origins) > 1:
+        if rule is None or len(arguments) != len(inputs) or len(origins) > 1:
             return None
         with np.errstate(all="ignore"):
             values = rule(*(each.values for each in arguments))
