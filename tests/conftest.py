@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -29,3 +32,16 @@ def shared_checkpoint() -> Callable[[str], Path]:
 def sample_model() -> Callable[[str], Path]:
     """The folder of a sample model of the project, by name."""
     return lambda name: ROOT / "sample_models" / name
+
+
+@pytest.fixture(scope="session")
+def nets() -> ModuleType:
+    """The networks of ``verify/networks.py``: each in TensorFlow, and by hand in ONNX."""
+    name = "verify_networks"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / "verify" / "networks.py")
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from bnfold.errors import VerificationError
 from bnfold.graph.stages import Endpoint, Fate, InferenceGraph
+from bnfold.samples.data import Data, data_label
 from bnfold.verify.candidate import Candidate, GraphModel, Value
 from bnfold.verify.comparison import Comparison, Progress
-from bnfold.verify.data import Data, data_label
 from bnfold.verify.matching import match
 from bnfold.verify.report import CheckReport, LayerTrace, Match
 from bnfold.verify.runtime import OnnxModel
@@ -66,7 +66,7 @@ def verify(
     rtol, atol : float, optional
         Replace the formula.
     data : path, ndarray, mapping, or iterable of these, optional
-        Samples to use in place of random ones; see `bnfold.verify.data.batches_of`.
+        Samples to use in place of random ones; see `bnfold.samples.data.batches_of`.
     exact : bool
         Judge by the float64 rule alone, on every sample.
     names : mapping of str to str, optional

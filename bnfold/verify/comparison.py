@@ -11,16 +11,16 @@ import numpy as np
 from bnfold.errors import VerificationError
 from bnfold.graph import Array, Shape
 from bnfold.graph.stages import Endpoint, Fate, InferenceGraph
+from bnfold.samples.batches import Batch, element_type, plan, random_batches
+from bnfold.samples.data import Data, batches_of
+from bnfold.samples.ranges import InputRange, input_range
 from bnfold.verify.candidate import Candidate, Runner
 from bnfold.verify.compare import OutputFigures, has_nan, parts_of
-from bnfold.verify.data import Data, batches_of
 from bnfold.verify.layers import trace
 from bnfold.verify.matching import permutation
-from bnfold.verify.ranges import InputRange, input_range
 from bnfold.verify.reference import Reference, Truth
 from bnfold.verify.report import BatchShapes, CheckReport, LayerTrace, Match, OutputCheck, Tolerance
 from bnfold.verify.runtime import OnnxModel
-from bnfold.verify.samples import Batch, element_type, plan, random_batches
 
 Progress = Callable[[int], None]
 """Called after each run with the number of samples compared so far."""

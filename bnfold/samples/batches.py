@@ -10,7 +10,7 @@ import numpy as np
 from bnfold.errors import VerificationError
 from bnfold.graph import Array, Shape
 from bnfold.graph.stages import Endpoint
-from bnfold.verify.ranges import InputRange
+from bnfold.samples.ranges import InputRange
 
 Feeds = dict[str, Array]
 """Arrays by the tensor's name in the inference graph."""

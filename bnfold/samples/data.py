@@ -12,8 +12,8 @@ from bnfold.errors import VerificationError
 from bnfold.graph import Array, Shape
 from bnfold.graph.stages import Endpoint
 from bnfold.graph.tensorflow import tensorflow
-from bnfold.verify.ranges import InputRange
-from bnfold.verify.samples import Batch, Feeds
+from bnfold.samples.batches import Batch, Feeds
+from bnfold.samples.ranges import InputRange
 
 Data = str | Path | Array | Mapping[str, Array] | Iterable[Any]
 """What ``data`` may be."""

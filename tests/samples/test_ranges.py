@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bnfold.graph.stages import BatchNorm
-from bnfold.verify.ranges import input_range
+from bnfold.samples.ranges import input_range
 
 PREPARED: dict[str, tuple[Callable[[Any, Any], Any], str, float, float]] = {
     "divided by 127.5, less 1": (lambda tf, x: x / 127.5 - 1.0, "uniform", 0, 255),

@@ -1,0 +1,1 @@
+"""Moving statistics computed from data."""

@@ -1,0 +1,1 @@
+"""One batch norm's arithmetic with its real numbers."""
