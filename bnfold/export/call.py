@@ -9,7 +9,7 @@ import numpy as np
 
 from bnfold.errors import ExportError
 from bnfold.export.kernels import widening
-from bnfold.export.onnx_graph import OnnxGraph, OnnxNode
+from bnfold.export.onnx_graph import OnnxNode
 from bnfold.graph import Array, DType, Function, Node, Shape, TensorType
 
 if TYPE_CHECKING:
@@ -210,6 +210,25 @@ class Call:
             return value
         return self.emit("Transpose", value, perm=list(permutation))
 
+    def adopt(self, index: int, *ops: str) -> OnnxNode | None:
+        """The ONNX node that made input ``index``, to be changed in place, if its op is one of ``ops``.
+
+        None where something else reads its result, or wants it as an output. Return its output as the result.
+        """
+        tensor = self.node.inputs[index]
+        maker = self.scope.maker(self.input(index))
+        if maker is None or maker.op not in ops or self.scope.graph.value(tensor) is not None:
+            return None
+        if (
+            tensor in self.scope.outputs
+            or len(self.scope.graph.readers(tensor)) > 1
+            or self.node.inputs.count(tensor) > 1
+        ):
+            return None
+        self.scope.forget(maker.outputs[0])
+        self.emitted.append(maker)
+        return maker
+
     # Bodies of If, Loop and Scan
 
     def body(self, name: str) -> Scope:
@@ -238,6 +257,3 @@ def _trimmed(inputs: Iterable[str]) -> list[str]:
     while names and not names[-1]:
         names.pop()
     return names
-
-
-__all__ = ["Call", "OnnxGraph"]

@@ -9,24 +9,31 @@ from __future__ import annotations
 from bnfold.graph import DType
 
 _FLOATS = "float16 float32 float64"
-_WORDS = "int32 int64"
+_NUMBERS = f"{_FLOATS} int8 int16 int32 int64 uint8 uint16 uint32 uint64"
 
 KERNELS: dict[str, frozenset[str]] = {
     op: frozenset(dtypes.split())
     for ops, dtypes in {
-        "Add Sub Mul Div": f"{_FLOATS} {_WORDS}",
-        "Mod": f"{_FLOATS} int8 int16 int32 int64 uint8 uint16 uint32 uint64",
-        "Pow": f"float32 float64 {_WORDS}",
-        "Abs": f"{_FLOATS} int8 int16 int32 int64 uint8 uint16 uint32 uint64",
-        "Neg": f"{_FLOATS} int8 int32 int64",
-        "Relu": f"{_FLOATS} int8 int32",
-        "Max Min": f"{_FLOATS} int32 int64 uint32 uint64",
-        "MatMul Gemm": f"{_FLOATS} int32 int64 uint32 uint64",
-        "Clip": f"{_FLOATS} int8 uint8 int32 int64 uint32 uint64",
-        "Equal": f"{_FLOATS} {_WORDS} bool",
-        "Less Greater LessOrEqual GreaterOrEqual": f"{_FLOATS} {_WORDS}",
-        "Exp Log Sqrt Reciprocal Sigmoid Tanh Erf Softplus Softsign Elu Selu LeakyRelu": "float16 float32",
-        "Conv ConvTranspose AveragePool MaxPool LRN BatchNormalization": "float16 float32",
+        "Add Sub Mul Div Mod Less Greater LessOrEqual GreaterOrEqual": _NUMBERS,
+        "Equal": f"{_NUMBERS} bool",
+        "Abs": _NUMBERS,
+        "Sign": _NUMBERS,
+        "Neg": f"{_FLOATS} int8 int16 int32 int64",
+        "Relu": f"{_FLOATS} int8 int32 int64",
+        "Pow": f"{_FLOATS} int32 int64",
+        "Max Min Clip": f"{_FLOATS} int8 int32 int64 uint8 uint32 uint64",
+        "MatMul": f"{_FLOATS} int32 int64 uint32 uint64",
+        "Gemm Sum BatchNormalization IsNaN": _FLOATS,
+        "Exp Log Sqrt Reciprocal Sigmoid Tanh Softplus Softsign Elu Selu LeakyRelu": _FLOATS,
+        "Ceil Floor Round Sin Cos Softmax LogSoftmax HardSigmoid ThresholdedRelu": _FLOATS,
+        "IsInf": "float32 float64",
+        "Erf Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Det": "float16 float32",
+        "Conv ConvTranspose AveragePool GlobalAveragePool LRN": "float16 float32",
+        "MaxPool DepthToSpace SpaceToDepth": f"{_FLOATS} int8 uint8",
+        "ReduceSum ReduceMean ReduceProd ReduceL2 ReduceSumSquare ReduceLogSumExp CumSum": f"{_FLOATS} int32 int64",
+        "ReduceMax ReduceMin ArgMax ArgMin": f"{_FLOATS} int8 int32 int64 uint8",
+        "And Or Xor Not": "bool",
+        "NonZero": "float16 float32 int32 int64 uint8 bool",
     }.items()
     for op in ops.split()
 }
@@ -35,22 +42,26 @@ _WIDER: dict[str, tuple[str, ...]] = {
     "bfloat16": ("float32", "float64"),
     "float16": ("float32", "float64"),
     "float32": ("float64",),
-    "float64": (),
+    "float64": ("float32",),
     "bool": ("uint8", "int32"),
-    "int8": ("int16", "int32", "int64"),
-    "int16": ("int32", "int64"),
-    "int32": ("int64",),
-    "int64": (),
-    "uint8": ("uint16", "int32", "int64"),
-    "uint16": ("int32", "int64"),
-    "uint32": ("int64",),
+    "int8": ("int16", "int32", "int64", "float32"),
+    "int16": ("int32", "int64", "float32"),
+    "int32": ("int64", "float64"),
+    "int64": ("float64",),
+    "uint8": ("uint16", "int32", "int64", "float32"),
+    "uint16": ("int32", "int64", "float32"),
+    "uint32": ("int64", "float64"),
     "uint64": (),
 }
+"""The dtypes to try in place of one, best first. Two of them are not wider: float32 for float64, because for
+convolutions and their like onnxruntime has nothing better, and float64 for int64, which is exact up to 2⁵³."""
 
 
 def widening(op: str, dtype: DType) -> DType | None:
-    """``dtype`` itself if onnxruntime has that kernel of ``op``, else the narrowest wider one, else None."""
+    """``dtype`` itself if onnxruntime has that kernel of ``op``, else the best of the wider ones, else None."""
     kernels = KERNELS.get(op)
-    if kernels is None or dtype.name in kernels:
-        return dtype if dtype.name != "bfloat16" else DType.named("float32")
+    if kernels is None:
+        return DType.named("float32") if dtype.name == "bfloat16" else dtype
+    if dtype.name in kernels:
+        return dtype
     return next((DType.named(name) for name in _WIDER.get(dtype.name, ()) if name in kernels), None)

@@ -52,6 +52,7 @@ class Scope:
         self.exported: dict[str, str] = {}
         self._values: dict[str, str] = {}
         self._bound: set[str] = set()
+        self._makers: dict[str, OnnxNode] = {}
         self._adapted: dict[tuple[str, Permutation | None], str] = {}
 
     # Lowering
@@ -81,6 +82,7 @@ class Scope:
                 node.rename(value, name)
             if maker.outputs[0] == name:
                 maker.name = call.node.name
+                self._makers[name] = maker
             value = name
             known = self.graph.type_of(tensor)
             if known is not None and known.dtype.onnx is not None:
@@ -150,6 +152,16 @@ class Scope:
         name = self.names.take(stem)
         self.onnx.add(OnnxNode(op, inputs, [name], dict(attrs), name))
         return name
+
+    def maker(self, value: str) -> OnnxNode | None:
+        """The node of this scope that makes ``value`` as its first output."""
+        return self._makers.get(value)
+
+    def forget(self, value: str) -> None:
+        """``value`` is about to get another name."""
+        self._makers.pop(value)
+        self._bound.discard(value)
+        self.onnx.types.pop(value, None)
 
     # Bodies
 

@@ -1,0 +1,92 @@
+"""Normalisations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnfold.export.call import Call
+from bnfold.export.placement import Follows
+from bnfold.export.table import FLOATS, lowers
+from bnfold.graph.dtypes import FLOAT32
+
+
+@lowers(*("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), dtypes=FLOATS, placement=Follows(data=(0,)))
+def lower_batch_norm(call: Call) -> tuple[str, ...]:
+    """``gamma · (x - mean) / sqrt(variance + epsilon) + beta`` along the channel axis, in float32 as TensorFlow does.
+
+    With the moving statistics it is a BatchNormalization where channels are stored first, else a product and a sum.
+    In training mode (what `infer` leaves so is no batch norm) the moments are those of the input.
+    """
+    axis = call.axis(1 if str(call.attr("data_format")).startswith("NC") else -1)
+    value = call.cast(call.input(0), FLOAT32)
+    if call.attr("is_training"):
+        return _by_own_moments(call, value, axis)
+    epsilon = float(call.attr("epsilon"))
+    parameters = [array for index in (1, 2, 3, 4) if (array := call.value(index)) is not None]
+    if axis == 1:
+        inputs = [call.input(index) for index in (1, 2, 3, 4)]
+        result = call.emit("BatchNormalization", value, *inputs, epsilon=epsilon)
+    elif len(parameters) == 4:
+        gamma, beta, mean, variance = (array.astype(np.float64) for array in parameters)
+        scale = gamma / np.sqrt(variance + epsilon)
+        result = _affine(call, value, axis, scale, beta - mean * scale)
+    else:
+        result = _normalised(call, value, axis, epsilon)
+    # The statistics come back as they went in; the other outputs are for a gradient.
+    return call.cast(result, call.dtype()), call.input(3), call.input(4)
+
+
+def _normalised(call: Call, value: str, axis: int, epsilon: float) -> str:
+    gamma, beta, mean, variance = (_along(call, call.input(index), axis) for index in (1, 2, 3, 4))
+    deviation = call.emit("Sqrt", call.emit("Add", variance, call.scalar(epsilon, FLOAT32)))
+    factor = call.emit("Div", gamma, deviation)
+    return call.emit("Add", call.emit("Mul", call.emit("Sub", value, mean), factor), beta)
+
+
+def _affine(call: Call, value: str, axis: int, scale: np.ndarray, shift: np.ndarray) -> str:
+    shape = [-1 if position == axis else 1 for position in range(call.rank(0))]
+    factor = call.constant(scale.astype(np.float32).reshape(shape), f"{call.node.name}/scale")
+    term = call.constant(shift.astype(np.float32).reshape(shape), f"{call.node.name}/shift")
+    return call.emit("Add", call.emit("Mul", value, factor), term)
+
+
+def _along(call: Call, vector: str, axis: int) -> str:
+    return call.reshape(vector, [-1 if position == axis else 1 for position in range(call.rank(0))])
+
+
+def _by_own_moments(call: Call, value: str, axis: int) -> tuple[str, ...]:
+    """Outputs: the result, and the mean and the unbiased variance of the batch."""
+    others = [position for position in range(call.rank(0)) if position != axis]
+    mean = call.reduce("ReduceMean", value, others, keepdims=True)
+    centred = call.emit("Sub", value, mean)
+    variance = call.reduce("ReduceMean", call.emit("Mul", centred, centred), others, keepdims=True)
+    deviation = call.emit("Sqrt", call.emit("Add", variance, call.scalar(float(call.attr("epsilon")), FLOAT32)))
+    gamma, beta = (_along(call, call.input(index), axis) for index in (1, 2))
+    result = call.emit("Add", call.emit("Mul", call.emit("Div", centred, deviation), gamma), beta)
+    outputs = [call.cast(result, call.dtype()), call.reshape(mean, [-1])]
+    if call.is_read(2):
+        outputs.append(_unbiased(call, value, variance, axis))
+    return tuple(outputs)
+
+
+def _unbiased(call: Call, value: str, variance: str, axis: int) -> str:
+    """``variance · n / (n - 1)``, n being what was averaged over."""
+    sizes = call.cast(call.emit("Shape", value), FLOAT32)
+    each = call.emit("Gather", sizes, call.ints([axis]))
+    count = call.emit("Div", call.reduce("ReduceProd", sizes, [0], keepdims=True), each)
+    less = call.emit("Max", call.emit("Sub", count, call.scalar(1, FLOAT32)), call.scalar(1, FLOAT32))
+    return call.emit("Mul", call.reshape(variance, [-1]), call.emit("Div", count, less))
+
+
+@lowers("LRN", dtypes=("float16", "bfloat16", "float32"), placement=Follows(data=(0,)))
+def lower_local_response_normalisation(call: Call) -> str:
+    """ONNX divides alpha by the window's size, TensorFlow does not; both look along the channels."""
+    size = 2 * call.attr("depth_radius") + 1
+    attrs = {"alpha": call.attr("alpha") * size, "beta": call.attr("beta"), "bias": call.attr("bias"), "size": size}
+    channels = call.axis(-1)
+    if channels == 1:
+        return call.widened("LRN", call.input(0), **attrs)
+    swap = list(range(call.rank(0)))
+    swap.insert(1, swap.pop(channels))
+    back = [swap.index(position) for position in range(len(swap))]
+    return call.transpose(call.widened("LRN", call.transpose(call.input(0), swap), **attrs), back)

@@ -1,0 +1,127 @@
+"""Sliding windows: where TensorFlow's padding goes, with sizes known or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bnfold.export.call import Call
+from bnfold.graph.dtypes import INT64
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window over the spatial axes, one item for each.
+
+    Attributes
+    ----------
+    kernel, strides, dilations : tuple of int
+    padding : {"SAME", "VALID", "EXPLICIT"}
+    explicit : tuple of (int, int)
+        Before and after, where the padding is explicit.
+    """
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    padding: str
+    explicit: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def reach(self) -> list[int]:
+        """How many elements the window spans, its gaps included."""
+        return [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True)]
+
+
+def is_channels_first(call: Call) -> bool:
+    return str(call.attr("data_format", "NHWC")).startswith("NC")
+
+
+def spatial(call: Call, items: Sequence[Any]) -> tuple[Any, ...]:
+    """Those of ``items``, one for each axis in the order of ``data_format``, that are of spatial axes."""
+    return tuple(items[2:]) if is_channels_first(call) else tuple(items[1:-1])
+
+
+def channels(call: Call, items: Sequence[Any]) -> Any:
+    """That of ``items`` which is of the channel axis."""
+    return items[1] if is_channels_first(call) else items[-1]
+
+
+def window_of(call: Call, kernel: Sequence[int], rank: int) -> Window:
+    """The window of a convolution or pool with ``kernel``, from the node's attributes."""
+    dilations = call.attr("dilations") or [1] * rank
+    flat = call.attr("explicit_paddings") or [0] * (2 * rank)
+    pairs = [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]
+    return Window(
+        tuple(kernel),
+        spatial(call, call.attr("strides")),
+        spatial(call, dilations),
+        call.attr("padding"),
+        spatial(call, pairs),
+    )
+
+
+def same_pads(size: int, stride: int, reach: int) -> tuple[int, int]:
+    """TensorFlow's SAME padding of one axis, before and after: the odd one goes after."""
+    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
+
+
+def known_pads(window: Window, sizes: Sequence[int | None]) -> list[tuple[int, int]] | None:
+    """The padding of each axis as numbers, or None where it depends on a size that is not known."""
+    if window.padding == "VALID":
+        return [(0, 0)] * len(window.kernel)
+    if window.padding == "EXPLICIT":
+        return list(window.explicit)
+    pads = []
+    for size, stride, reach in zip(sizes, window.strides, window.reach, strict=True):
+        if stride == 1 or reach == 1:
+            size = stride  # then no size matters: any multiple of the stride gives the same padding
+        if size is None:
+            return None
+        pads.append(same_pads(size, stride, reach))
+    return pads
+
+
+def padding_attrs(pads: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """ONNX' ``pads``, left out where all are zero."""
+    if not any(map(any, pads)):
+        return {}
+    return {"pads": [before for before, _ in pads] + [after for _, after in pads]}
+
+
+def runtime_pads(window: Window, sizes: Sequence[int | None]) -> dict[str, Any] | None:
+    """``auto_pad``, where onnxruntime computes the same from the size as TensorFlow.
+
+    It refuses dilations, and where the window is shorter than its stride its padding may become negative.
+    """
+    if set(window.dilations) != {1} or any(k < s for k, s in zip(window.kernel, window.strides, strict=True)):
+        return None
+    return {"auto_pad": "SAME_UPPER"}
+
+
+def pad_at_run_time(call: Call, value: str, window: Window, fill: str) -> str:
+    """``value`` (N, C, spatial…) with SAME padding computed from its size by ONNX nodes."""
+    count = len(window.kernel)
+    size = call.emit("Slice", call.emit("Shape", value), call.ints([2]), call.ints([2 + count]))
+    stride, reach = call.ints(window.strides), call.ints(window.reach)
+    ones = call.ints([1] * count)
+    # ceil(size / stride) - 1 is (size - 1) // stride
+    steps = call.emit("Div", call.emit("Sub", size, ones), stride)
+    total = call.emit("Sub", call.emit("Add", call.emit("Mul", steps, stride), reach), size)
+    total = call.emit("Max", total, call.ints([0] * count))
+    before = call.emit("Div", total, call.ints([2] * count))
+    after = call.emit("Sub", total, before)
+    none = call.ints([0, 0])
+    return call.emit("Pad", value, call.emit("Concat", none, before, none, after, axis=0), fill)
+
+
+def lowest(call: Call) -> str:
+    """What never wins a maximum, as a scalar of input 0's dtype."""
+    dtype = call.dtype()
+    if dtype.is_floating:
+        return call.scalar(-np.inf, dtype)
+    return call.scalar(np.iinfo(dtype.numpy or INT64.numpy).min, dtype)
