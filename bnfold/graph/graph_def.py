@@ -20,8 +20,9 @@ def from_graph_def(graph_def: Any) -> Graph:
     are filled with their defaults. Reference dtypes lose their ``_ref``; private attributes (``_class``) go.
     """
     graph = Graph((_decode_node(proto) for proto in graph_def.node), producer=graph_def.versions.producer)
+    results = {f.signature.name: [arg.name for arg in f.signature.output_arg] for f in graph_def.library.function}
     for function_def in graph_def.library.function:
-        function = _decode_function(function_def, graph_def.versions.producer)
+        function = _decode_function(function_def, graph_def.versions.producer, results)
         graph.functions[function.name] = function
     return graph
 
@@ -223,14 +224,20 @@ def _encode_function_ref(ref: FunctionRef, proto: Any) -> None:
 # Functions. A FunctionDef names a tensor "node:output_argument:index" where a GraphDef says "node:index".
 
 
-def _decode_function(proto: Any, producer: int) -> Function:
+def _decode_function(proto: Any, producer: int, results: Mapping[str, list[str]]) -> Function:
+    """``results`` are the result names of each function: a legacy call has the function's name for its op."""
     signature = proto.signature
     arguments = [
         Node(arg.name, "Placeholder", attrs={"dtype": DType.of_tf(arg.type), "shape": _argument_shape(proto, position)})
         for position, arg in enumerate(signature.input_arg)
     ]
     names = {arg.name for arg in signature.input_arg}
-    offsets = {node.name: _output_offsets(node) for node in proto.node_def}
+    offsets = {
+        node.name: {result: index for index, result in enumerate(results[node.op])}
+        if node.op in results
+        else _output_offsets(node)
+        for node in proto.node_def
+    }
 
     def tensor(text: str) -> str:
         if text in names:

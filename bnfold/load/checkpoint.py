@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 from bnfold.errors import LoadError
-from bnfold.graph import Graph, node_name
-from bnfold.graph.stages import Note, Signature, SourceModel, Variable
+from bnfold.graph.stages import Note, SourceModel, Variable
 from bnfold.load.checkpoint_files import CheckpointFiles, checkpoint_files
 from bnfold.load.fingerprint import fingerprint
+from bnfold.load.functions import inline_calls
+from bnfold.load.meta_graph import decode_collections, decode_signatures, saved_variables
 from bnfold.load.protos import decode_graph, read_message
-from bnfold.load.saver import SavedAs, listed_in_collections, saved_by, variable_definitions
+from bnfold.load.request import Request
 from bnfold.load.tensor_file import TensorFile
 from bnfold.load.variables import bind_variables
 
 _STEP = "global_step"
 
 
-def load_checkpoint(source: Path, rename_variables: Mapping[str, str]) -> SourceModel:
-    """The checkpoint that ``source`` names: a directory, a prefix, or one of its files.
+def load_checkpoint(request: Request) -> SourceModel:
+    """The checkpoint that the path names: a directory, a prefix, or one of its files.
 
     A variable that is missing from the checkpoint or does not fit the graph is no error here: its ``read`` raises,
     and only what inference needs is read.
@@ -30,8 +29,9 @@ def load_checkpoint(source: Path, rename_variables: Mapping[str, str]) -> Source
     LoadError
         When a file of the checkpoint is missing, truncated, corrupt, or of another kind.
     """
-    files, notes = checkpoint_files(source)
+    files, notes = checkpoint_files(request.path)
     label = files.prefix.name
+    assert files.meta is not None
     meta_graph = read_message(
         files.meta, "protobuf.meta_graph", "MetaGraphDef", what="a TensorFlow graph (a MetaGraphDef)"
     )
@@ -39,11 +39,12 @@ def load_checkpoint(source: Path, rename_variables: Mapping[str, str]) -> Source
         raise LoadError(f"{files.meta.name} holds no graph", hint="it is another kind of file, or an empty export")
     graph = decode_graph(meta_graph.graph_def, files.meta.name)
     tensors = TensorFile(files.pattern, files.data, label, compressed=files.index is None)
-    saved = {**_partitions(graph, meta_graph), **_by_saver(graph, meta_graph, label)}
-    variables = bind_variables(graph, tensors, saved, rename_variables, label)
+    saved = saved_variables(graph, meta_graph, label)
+    graph = inline_calls(graph).graph
+    variables = bind_variables(graph, tensors, saved, request.rename_variables, label)
     collections = decode_collections(graph, meta_graph)
     return SourceModel(
-        path=source,
+        path=request.path,
         kind="checkpoint",
         label=label,
         graph=graph,
@@ -54,47 +55,6 @@ def load_checkpoint(source: Path, rename_variables: Mapping[str, str]) -> Source
         fingerprint=fingerprint(files.all),
         notes=notes + _prefix_note(variables),
     )
-
-
-def decode_collections(graph: Graph, meta_graph: Any) -> dict[str, tuple[str, ...]]:
-    """The MetaGraph's collections of ops, tensors and variables.
-
-    Ops and tensors are named as they were saved (``train_op``, ``loss:0``), variables by their nodes.
-    """
-    collections = {}
-    for key, collection in meta_graph.collection_def.items():
-        names = tuple(collection.node_list.value)
-        definitions = variable_definitions(graph, collection.bytes_list.value)
-        names += tuple(node_name(definition.variable_name) for definition in definitions)
-        if names:
-            collections[key] = tuple(dict.fromkeys(names))
-    return collections
-
-
-def decode_signatures(meta_graph: Any) -> tuple[Signature, ...]:
-    """The signatures that the MetaGraph declares, with the tensors of each argument in the graph."""
-    return tuple(
-        Signature(name, _tensors(proto.inputs), _tensors(proto.outputs))
-        for name, proto in sorted(meta_graph.signature_def.items())
-    )
-
-
-def _tensors(infos: Any) -> dict[str, str]:
-    return {argument: info.name for argument, info in sorted(infos.items()) if info.name}
-
-
-def _by_saver(graph: Graph, meta_graph: Any, label: str) -> dict[str, SavedAs]:
-    try:
-        return saved_by(graph, meta_graph.saver_def.save_tensor_name)
-    except ValueError as error:
-        raise LoadError(
-            f"the Saver in the graph of {label} makes no sense: {error}", hint="the .meta is corrupt; copy it again"
-        ) from None
-
-
-def _partitions(graph: Graph, meta_graph: Any) -> dict[str, SavedAs]:
-    values = [value for c in meta_graph.collection_def.values() for value in c.bytes_list.value]
-    return listed_in_collections(variable_definitions(graph, values))
 
 
 def _step(

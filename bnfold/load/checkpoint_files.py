@@ -32,8 +32,8 @@ class CheckpointFiles:
     ----------
     prefix : Path
         The name that they share: ``runs/model.ckpt-34000``.
-    meta : Path
-        The graph.
+    meta : Path or None
+        The graph; None where it was not asked for.
     index : Path or None
         Where each variable is; None for Saver V1, which keeps that in the data files.
     data : tuple of Path
@@ -43,14 +43,14 @@ class CheckpointFiles:
     """
 
     prefix: Path
-    meta: Path
+    meta: Path | None
     index: Path | None
     data: tuple[Path, ...]
     pattern: str
 
     @property
     def all(self) -> tuple[Path, ...]:
-        return (self.meta, *([self.index] if self.index else []), *self.data)
+        return tuple(path for path in (self.meta, self.index, *self.data) if path is not None)
 
     @property
     def step(self) -> int | None:
@@ -63,13 +63,15 @@ def step_in_name(name: str) -> int | None:
     return int(found[1]) if found and len(found[1]) < 19 else None
 
 
-def checkpoint_files(source: Path) -> tuple[CheckpointFiles, tuple[Note, ...]]:
+def checkpoint_files(source: Path, *, graph: bool = True) -> tuple[CheckpointFiles, tuple[Note, ...]]:
     """The checkpoint that ``source`` names, all its files present.
 
     Parameters
     ----------
     source : Path
         A directory, a prefix, or one of a checkpoint's files.
+    graph : bool
+        Whether the ``.meta`` is wanted too.
 
     Raises
     ------
@@ -78,9 +80,18 @@ def checkpoint_files(source: Path) -> tuple[CheckpointFiles, tuple[Note, ...]]:
     """
     if source.is_dir():
         prefix, notes = _choose(source)
-        return _complete(prefix), notes
+        return _complete(prefix, graph), notes
     member = _MEMBER.fullmatch(source.name)
-    return _complete(source.with_name(member["prefix"]) if member else source), ()
+    return _complete(source.with_name(member["prefix"]) if member else source, graph), ()
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether ``path`` is a directory with a checkpoint or its state file, a prefix, or one of a checkpoint's files."""
+    if path.is_dir():
+        return (path / STATE_FILE).is_file() or bool(prefixes_in(path))
+    if _MEMBER.fullmatch(path.name):
+        return True
+    return exists(path) and (not path.is_file() or _with_suffix(path, ".meta").is_file())
 
 
 def prefixes_in(directory: Path) -> list[Path]:
@@ -189,24 +200,35 @@ def _few(paths: Iterable[Path]) -> list[Path]:
 # A prefix
 
 
-def _complete(prefix: Path) -> CheckpointFiles:
+def _complete(prefix: Path, graph: bool) -> CheckpointFiles:
     meta, index = _with_suffix(prefix, ".meta"), _with_suffix(prefix, ".index")
     if not exists(prefix):
         raise LoadError(f"no checkpoint at {prefix}", hint=_neighbours(prefix))
-    if not meta.is_file():
+    if graph and not meta.is_file():
         raise LoadError(
             f"the checkpoint {prefix.name} has no graph: {meta.name} is missing in {meta.parent}",
             hint="copy the .meta that Saver wrote with it; a TensorFlow 2 checkpoint never has one: "
             "use bnfold.convert(checkpoint, model=...) from Python with the function or Keras model it was saved from",
         )
-    if not index.is_file():
-        return _complete_v1(prefix, meta, index)
+    if index.is_file():
+        return CheckpointFiles(prefix, meta if graph else None, index, data_files(prefix), str(prefix))
+    return _complete_v1(prefix, meta if graph else None, index)
+
+
+def data_files(prefix: Path) -> tuple[Path, ...]:
+    """Every data file of the checkpoint ``prefix``.
+
+    Raises
+    ------
+    LoadError
+        When one is missing.
+    """
     data = _data(prefix)
     _require_every_shard(prefix, data)
-    return CheckpointFiles(prefix, meta, index, data, str(prefix))
+    return data
 
 
-def _complete_v1(prefix: Path, meta: Path, index: Path) -> CheckpointFiles:
+def _complete_v1(prefix: Path, meta: Path | None, index: Path) -> CheckpointFiles:
     """Saver V1 (before TensorFlow 0.12): the data is in ``prefix`` itself, or in shards named after it."""
     data = _data_v1(prefix)
     if not data or _data(prefix):

@@ -87,11 +87,24 @@ def _variable(node: Node, saved: SavedAs | None, tensors: TensorFile, label: str
         return Variable(node.name, None, dtype, shape, _absent(node, label, prefix))
 
     def read() -> Array:
-        _refuse_misfit(node.name, saved, dtype, shape, tensors, label)
+        refuse_misfit(node.name, saved, dtype, shape, tensors, label)
         value = tensors.read(saved.key)
         return value if saved.part is None else value[saved.part.parts]
 
     return Variable(node.name, saved.key, dtype, shape, read)
+
+
+def without_values(graph: Graph, reason: str, hint: str) -> dict[str, Variable]:
+    """The variables of a ``graph`` that came without values: reading one raises LoadError with ``reason``."""
+
+    def refusal(node: Node) -> Callable[[], Array]:
+        def read() -> Array:
+            raise LoadError(f"{reason}: the variable {node.name} has no value", hint=hint, node=node.name)
+
+        return read
+
+    nodes = [node for node in graph if node.op in VARIABLE_OPS]
+    return {node.name: Variable(node.name, None, *declared(node), refusal(node)) for node in nodes}
 
 
 def _absent(node: Node, label: str, prefix: str | None) -> Callable[[], Array]:
@@ -103,10 +116,16 @@ def _absent(node: Node, label: str, prefix: str | None) -> Callable[[], Array]:
     return read
 
 
-def _refuse_misfit(
+def refuse_misfit(
     name: str, saved: SavedAs, dtype: DType, shape: Shape | None, tensors: TensorFile, label: str
 ) -> None:
-    """Compare what the graph declares with what the checkpoint has, before the value is read."""
+    """Compare what the graph declares with what the checkpoint has, before the value is read.
+
+    Raises
+    ------
+    LoadError
+        When shapes or element types disagree.
+    """
     hint = "the graph and the values are of different models; use the .meta that was saved with this .data"
     stored = tensors.shapes[saved.key]
     if saved.part is not None:
