@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bnfold.graph import Array, DType, Shape
 from bnfold.graph.stages import Endpoint, InferenceGraph
-from bnfold.verify.reference import Reference
+from bnfold.samples.session import Reference
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,12 @@ import numpy as np
 from bnfold.errors import VerificationError
 from bnfold.graph import Array, Shape
 from bnfold.graph.stages import Endpoint, Fate, InferenceGraph
-from bnfold.samples.batches import Batch, element_type, plan, random_batches
-from bnfold.samples.data import Data, batches_of
-from bnfold.samples.ranges import InputRange, input_range
+from bnfold.samples import Batch, Data, choose_samples
+from bnfold.samples.session import Reference, Truth
 from bnfold.verify.candidate import Candidate, Runner
 from bnfold.verify.compare import OutputFigures, has_nan, parts_of
 from bnfold.verify.layers import trace
 from bnfold.verify.matching import permutation
-from bnfold.verify.reference import Reference, Truth
 from bnfold.verify.report import BatchShapes, CheckReport, LayerTrace, Match, OutputCheck, Tolerance
 from bnfold.verify.runtime import OnnxModel
 
@@ -77,36 +75,10 @@ class Comparison:
                 progress(self.compared)
 
     def _batches(self, samples: int, seed: int, data: Data | None) -> Iterable[Batch]:
-        endpoints = self.inference.inputs
-        ranges = {endpoint.tensor: input_range(self.inference, endpoint) for endpoint in endpoints}
-        shapes = {endpoint.tensor: self._shape(endpoint) for endpoint in endpoints}
-        if data is not None:
-            return batches_of(data, endpoints, shapes, ranges)
-        rng = np.random.default_rng(seed)
-        nan = False
-
-        def refusal(concrete: Mapping[str, tuple[int, ...]]) -> str | None:
-            nonlocal nan
-            feeds = {e.tensor: ranges[e.tensor].draw(concrete[e.tensor], rng, element_type(e)) for e in endpoints}
-            try:
-                values = self._tensorflow(feeds)
-            except VerificationError as error:
-                return error.message
-            nan = nan or any(any(has_nan(value, 1)) for value in values)
-            return "an output is empty" if any(value.size == 0 for value in values) else None
-
-        chosen = plan(shapes, refusal)
+        shapes = {endpoint.tensor: self._shape(endpoint) for endpoint in self.inference.inputs}
+        chosen = choose_samples(self.inference, self._tensorflow, shapes=shapes, samples=samples, seed=seed, data=data)
         self.notes |= dict.fromkeys(chosen.notes)
-        if nan:  # a logarithm or a root that takes no negative numbers
-            ranges |= {
-                name: InputRange("uniform", 0.0, 1.0, "normal samples make TensorFlow itself give NaN")
-                for name, found in ranges.items()
-                if found.kind == "normal"
-            }
-        for endpoint in endpoints:
-            found = ranges[endpoint.tensor]
-            self.notes[f"{endpoint.name}: {found} ({found.reason})"] = None
-        return random_batches(endpoints, ranges, chosen, samples=samples, seed=seed)
+        return chosen.batches
 
     def _shape(self, endpoint: Endpoint) -> Shape:
         """The static shape of an input, sizes that only the file fixes included."""

@@ -10,8 +10,8 @@ import numpy as np
 from bnfold.errors import VerificationError
 from bnfold.graph import Array, Graph, Node, node_name
 from bnfold.graph.stages import Fate, Folded, InferenceGraph
+from bnfold.samples.session import Reference, Truth
 from bnfold.verify.compare import distances, is_inexact, scales
-from bnfold.verify.reference import Reference, Truth
 from bnfold.verify.report import LayerFigure, LayerTrace, Tolerance
 from bnfold.verify.runtime import OnnxModel, Runtime
 from bnfold.verify.tolerance import FACTOR, FLOOR, UNIT_ROUNDOFF

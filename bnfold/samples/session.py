@@ -1,4 +1,4 @@
-"""The TensorFlow side: the unfolded inference graph as it is, and in float64."""
+"""TensorFlow running an inference graph, as it is and in float64; what it says when it cannot is an error of ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bnfold.graph import Array, Graph
 from bnfold.graph.evaluate import Session
 from bnfold.graph.stages import InferenceGraph
 from bnfold.graph.tensorflow import tensorflow
-from bnfold.verify.float64 import widen
+from bnfold.samples.float64 import widen
 
 
 class Reference:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bnfold.graph.evaluate import run
-from bnfold.verify.float64 import widen
-from bnfold.verify.reference import Truth
+from bnfold.samples.float64 import widen
+from bnfold.samples.session import Truth
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(2, 6, 7, 4)).astype(np.float32)
