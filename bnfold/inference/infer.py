@@ -1,0 +1,258 @@
+"""The second stage: a training graph → the inference graph that computes the same with moving statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from bnfold.errors import InferenceError
+from bnfold.graph import Array, Graph, Node, Shape, node_name
+from bnfold.graph.evaluate import with_types
+from bnfold.graph.graph_def import op_definition
+from bnfold.graph.stages import Endpoint, InferenceGraph, Note, SourceModel
+from bnfold.inference.binding import Averages
+from bnfold.inference.control_flow import Resolved, resolve
+from bnfold.inference.cut import Interface, cut
+from bnfold.inference.dropout import remove_dropout
+from bnfold.inference.freeze import fold_constants, freeze
+from bnfold.inference.fused import FusedBinder
+from bnfold.inference.given import fix, given_values
+from bnfold.inference.health import examine, refuse_poisoned
+from bnfold.inference.interface import find_interface
+from bnfold.inference.layers import Layer, Provenance, find_layers, parameters, record
+from bnfold.inference.moments import MomentBinder, drop_renormalisation
+from bnfold.inference.moving_statistics import Update, find_updates
+from bnfold.inference.stored_values import StoredValues
+from bnfold.inference.training_flag import Flag, find_flags, leaves_of
+from bnfold.inference.unbound import bind_by_hand, bind_the_rest, refuse_unbound
+from bnfold.inference.variables import VARIABLE_OPS
+from bnfold.inference.weights import choose_weights
+
+
+def infer(
+    source: SourceModel,
+    *,
+    inputs: Mapping[str, Shape | None] | None = None,
+    outputs: Sequence[str] | None = None,
+    set_values: Mapping[str, Any] | None = None,
+    bind: Mapping[str, tuple[str, str]] | None = None,
+    missing_statistics: Literal["refuse", "initial"] = "refuse",
+    weights: Literal["auto", "trained", "ema"] = "auto",
+) -> InferenceGraph:
+    """Turn a training graph into the graph that infers, its weights in it as constants.
+
+    Parameters
+    ----------
+    source : SourceModel
+    inputs : mapping of str to Shape or None, optional
+        Input tensors, each with the shape to give it (None: the graph's own). Found when absent.
+    outputs : sequence of str, optional
+        Output tensors. Found when absent.
+    set_values : mapping of str to scalar, optional
+        Scalar inputs to fix: ``{"keep_prob": 1.0, "is_train": False}``.
+    bind : mapping of str to (str, str), optional
+        Batch norm → the variables of its moving mean and variance, where the graph does not say.
+    missing_statistics : {"refuse", "initial"}
+        Moving statistics that the checkpoint lacks are refused, or taken from their initialisers.
+    weights : {"auto", "trained", "ema"}
+        ``ema``: the shadow variables of an exponential moving average over the weights.
+
+    Returns
+    -------
+    InferenceGraph
+
+    Raises
+    ------
+    InferenceError
+        When the graph cannot be turned without guessing; the hint says what settles it.
+    LoadError
+        When a variable cannot be read.
+    """
+    interface = find_interface(source, inputs=inputs, outputs=outputs)
+    results = [endpoint.tensor for endpoint in interface.outputs]
+    whole = cut(source.graph, interface)
+    given = given_values(whole, set_values or {})
+    updates = find_updates(whole)
+    switched = _switch_off_training(whole, results, updates, given, source)
+    interface = _renamed(interface, switched.resolved.renamed)
+    results = [endpoint.tensor for endpoint in interface.outputs]
+    bound = _bind(switched, whole, updates, results, bind or {})
+    forward, dropped = remove_dropout(bound.forward)
+    forward = _with_types(forward.pruned(results))
+    layers = find_layers(forward, bound.provenance)
+    instead, about_weights = choose_weights(source, forward, weights)
+    stored = StoredValues(
+        source,
+        statistics=_statistics(layers),
+        instead=instead,
+        missing_statistics=missing_statistics,
+    )
+    return _frozen(source, interface, forward, layers, updates, stored, (*switched.notes, *dropped, *about_weights))
+
+
+def _renamed(interface: Interface, names: Mapping[str, str]) -> Interface:
+    """``interface`` with the tensors that give its outputs once the conditionals are gone."""
+    outputs = (replace(endpoint, tensor=names.get(endpoint.tensor, endpoint.tensor)) for endpoint in interface.outputs)
+    return replace(interface, outputs=tuple(outputs))
+
+
+@dataclass(frozen=True)
+class _Switched:
+    """The graph with the training flags off."""
+
+    resolved: Resolved
+    flags: tuple[Flag, ...]
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True)
+class _BoundGraph:
+    forward: Graph
+    provenance: Provenance
+
+
+def _switch_off_training(
+    whole: Graph, results: list[str], updates: tuple[Update, ...], given: Mapping[str, Array], source: SourceModel
+) -> _Switched:
+    def current(node: Node) -> Array | None:
+        if node.op == "PlaceholderWithDefault":
+            return whole.value(node.inputs[0])
+        if node.op == "Const":
+            return np.asarray(node.attrs["value"])
+        variable = source.variables.get(node.name)
+        return variable.read() if variable is not None and variable.key is not None else None
+
+    flags = find_flags(whole, results, updates, given, current)
+    known = {**given, **{f"{flag.node}:0": flag.value for flag in flags}}
+    resolved = resolve(fix(whole, known), {}, results)
+    notes = tuple(
+        Note("note", "training-flag", f"{flag} set to {flag.value.item()}: {flag.reason}", (flag.node,))
+        for flag in flags
+    )
+    return _Switched(resolved, flags, notes)
+
+
+def _bind(
+    switched: _Switched,
+    whole: Graph,
+    updates: tuple[Update, ...],
+    results: list[str],
+    by_hand: Mapping[str, tuple[str, str]],
+) -> _BoundGraph:
+    _refuse_unknown_variables(whole, by_hand)
+    forward = switched.resolved.graph.pruned(results)
+    _refuse_unknown_ops(forward)
+    forward = _with_types(forward)
+    averages = Averages(forward.copy(), updates)
+    fused = FusedBinder(forward, whole, averages, by_hand).bind()
+    binder = MomentBinder(forward, whole, averages)
+    bind_by_hand(binder, by_hand)
+    binder.bind()
+    drop_renormalisation(forward, averages, binder.evidence)
+    bind_the_rest(binder)
+    forward = _with_types(forward.pruned(results))
+    refuse_unbound(forward)
+    return _BoundGraph(forward, Provenance(fused, binder.evidence, _flag_finder(switched, whole)))
+
+
+def _flag_finder(switched: _Switched, whole: Graph) -> Callable[[Iterable[str]], str | None]:
+    names = {flag.node: str(flag) for flag in switched.flags}
+
+    def flag_of(nodes: Iterable[str]) -> str | None:
+        for node in nodes:
+            predicate = switched.resolved.guards.get(node)
+            leaves = leaves_of(whole, predicate) if predicate is not None else []
+            if (found := next((names[leaf.name] for leaf in leaves if leaf.name in names), None)) is not None:
+                return found
+        return None
+
+    return flag_of
+
+
+def _refuse_unknown_variables(whole: Graph, by_hand: Mapping[str, tuple[str, str]]) -> None:
+    for layer, names in by_hand.items():
+        for name in names:
+            if name not in whole or whole[name].op not in VARIABLE_OPS:
+                raise InferenceError(
+                    f"cannot bind {layer}: the graph has no variable {name}",
+                    hint="name variables of the graph: bnfold inspect lists the batch norms and theirs",
+                )
+
+
+def _refuse_unknown_ops(forward: Graph) -> None:
+    """TensorFlow must run the inference graph: it is what the result is compared with."""
+    unknown = {node.op: node.name for node in forward if op_definition(node.op) is None}
+    if unknown:
+        listed = ", ".join(f"{op} ({name})" for op, name in unknown.items())
+        raise InferenceError(
+            f"the outputs need ops that this TensorFlow does not know: {listed}",
+            hint="name outputs or inputs that leave them out: --output, --input",
+            node=next(iter(unknown.values())),
+        )
+
+
+def _with_types(graph: Graph) -> Graph:
+    try:
+        return with_types(graph)
+    except ValueError as error:
+        raise InferenceError(
+            f"TensorFlow refuses the graph: {error}", hint="check the shapes given with --input"
+        ) from error
+
+
+def _statistics(layers: list[Layer]) -> dict[str, str]:
+    roles = ("moving_mean", "moving_variance")
+    return {
+        name: layer.name
+        for layer in layers
+        for role in roles
+        if role in layer.variables
+        for name in layer.variables[role].split(", ")
+    }
+
+
+def _frozen(
+    source: SourceModel,
+    interface: Interface,
+    forward: Graph,
+    layers: list[Layer],
+    updates: tuple[Update, ...],
+    stored: StoredValues,
+    notes: tuple[Note, ...],
+) -> InferenceGraph:
+    results = [endpoint.tensor for endpoint in interface.outputs]
+    stored.require(node.name for node in forward if node.op in VARIABLE_OPS)
+    frozen = freeze(forward, stored.read, judged_later=stored.statistics)
+    values = parameters(frozen, layers)
+    for layer, value in zip(layers, values, strict=True):
+        refuse_poisoned(layer.name, value)
+    graph = fold_constants(frozen, results)
+    norms = tuple(record(layer, value, graph) for layer, value in zip(layers, values, strict=True))
+    health = examine(norms, step=source.step, frozen_rates=frozenset(u.variable for u in updates if u.rate == 0))
+    return InferenceGraph(
+        graph=graph,
+        inputs=_inputs(graph, interface.inputs),
+        outputs=tuple(_typed(graph, endpoint) for endpoint in interface.outputs),
+        batch_norms=norms,
+        notes=(*source.notes, *notes, *stored.notes(), *health),
+    )
+
+
+def _inputs(graph: Graph, chosen: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """The inputs that the outputs still need, and those that turned out to be needed."""
+    known = {endpoint.tensor for endpoint in chosen}
+    found = [_typed(graph, endpoint) for endpoint in chosen if node_name(endpoint.tensor) in graph]
+    for node in graph:
+        if node.op == "Placeholder" and node.output not in known:
+            found.append(
+                Endpoint(node.output, node.output, node.attrs["dtype"], node.attrs["shape"], "the outputs read it")
+            )
+    return tuple(found)
+
+
+def _typed(graph: Graph, endpoint: Endpoint) -> Endpoint:
+    found = graph.types[endpoint.tensor]
+    return replace(endpoint, dtype=found.dtype, shape=found.shape)

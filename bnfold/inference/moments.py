@@ -1,0 +1,96 @@
+"""Batch moments in primitives replaced by the moving averages that the graph keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bnfold.graph import Graph, Node, Shape, constant, node_name
+from bnfold.graph.dtypes import INT32
+from bnfold.inference.binding import Averages, Bound, check_shape, read_variable
+from bnfold.inference.levels import Level, Levels
+from bnfold.inference.naming import layer_name
+from bnfold.inference.variables import static_size
+
+
+class MomentBinder:
+    """Replaces, in place, every batch statistic of a forward graph that some variable averages.
+
+    Parameters
+    ----------
+    forward : Graph
+        Pruned to the outputs, with ``types``; edited.
+    whole : Graph
+        The training graph.
+    averages : Averages
+    """
+
+    def __init__(self, forward: Graph, whole: Graph, averages: Averages) -> None:
+        self.forward = forward
+        self.whole = whole
+        self.averages = averages
+        self.evidence: dict[str, str] = {}
+        """Of each variable bound."""
+
+    def bind(self) -> None:
+        levels = Levels(self.forward)
+        for tensor in self.averages.tensors():
+            if node_name(tensor) not in self.forward or levels[tensor] is not Level.STATISTIC:
+                continue
+            layer = layer_name(node_name(tensor))
+            bound = self.averages.keeper(tensor, layer)
+            if bound is not None:
+                self.put(tensor, bound, layer)
+
+    def put(self, tensor: str, bound: Bound, layer: str) -> None:
+        """Make the readers of the statistic ``tensor`` read the variable that is ``bound`` to it.
+
+        Raises
+        ------
+        InferenceError
+            When the variable has another size.
+        """
+        shape = self.forward.shape_of(tensor)
+        variable = self.whole[bound.variable]
+        channels = static_size(shape)
+        check_shape(layer, "statistic", bound, variable.attrs.get("shape"), channels)
+        value = read_variable(self.forward, self.whole, bound.variable)
+        value = self.cast(value, variable, tensor)
+        value = self.reshape(value, variable.attrs.get("shape"), shape, tensor)
+        self.forward.redirect(tensor, value)
+        self.evidence[bound.variable] = bound.evidence
+
+    def cast(self, value: str, variable: Node, tensor: str) -> str:
+        held, wanted = variable.attrs["dtype"], self.forward.types[tensor].dtype
+        if held == wanted:
+            return value
+        name = self.forward.fresh_name(f"{variable.name}/Cast")
+        return self.forward.add(Node(name, "Cast", (value,), {"SrcT": held, "DstT": wanted, "Truncate": False})).output
+
+    def reshape(self, value: str, held: Shape | None, wanted: Shape | None, tensor: str) -> str:
+        """``value`` in the rank of the statistic it stands for: moments may keep the reduced axes."""
+        if wanted is None or held == wanted:
+            return value
+        stem = f"{node_name(tensor)}/moving"
+        sizes = [-1 if size is None else size for size in wanted]
+        shape = self.forward.add(constant(self.forward.fresh_name(f"{stem}/shape"), np.array(sizes, np.int32), INT32))
+        attrs = {"T": self.forward.types[tensor].dtype, "Tshape": INT32}
+        name = self.forward.fresh_name(stem)
+        return self.forward.add(Node(name, "Reshape", (value, shape.output), attrs)).output
+
+
+def drop_renormalisation(forward: Graph, averages: Averages, bound: Mapping[str, str]) -> None:
+    """Make batch renormalisation's corrections ``r`` and ``d`` one and zero, in place.
+
+    ``r = stop_gradient(clip(deviation / renorm_deviation))`` multiplies gamma and
+    ``d = stop_gradient(clip((mean − renorm_mean) / renorm_deviation))`` shifts; both compare the batch with averages
+    that only training reads. Sergey Ioffe, "Batch Renormalization", 2017, algorithm 1: at inference there are none.
+    """
+    means, deviations = averages.read_in_training(bound)
+    for node in [n for n in forward if n.op == "StopGradient"]:
+        behind = forward.ancestors([node.output])
+        if behind & deviations:
+            value = 0.0 if behind & means else 1.0
+            dtype = node.attrs["T"]
+            forward.replace(constant(node.name, np.array(value, dtype=dtype.numpy), dtype))

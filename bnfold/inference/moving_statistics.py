@@ -1,0 +1,214 @@
+"""Which variables keep the moving averages of which tensors, read off the ops that update them.
+
+A training graph writes ``moving -= (moving - batch) * rate``, ``moving += rate * (batch - moving)`` or
+``moving = moving * decay + batch * rate``, perhaps through a zero-debiased accumulator, perhaps under a cond, perhaps
+with Bessel's correction on the variance. Whatever stands against the variable in that sum is the batch statistic
+whose moving average the variable holds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from bnfold.graph import Graph, Node
+from bnfold.inference.variables import ASSIGNMENTS, TRANSPARENT, VARIABLE_OPS, source_of, variable_behind
+
+SUMS = frozenset({"Add", "AddV2", "Sub", "AddN"})
+PRODUCTS = frozenset({"Mul", "RealDiv", "Div", "DivNoNan"})
+CHOICES = frozenset({"Merge", "RefMerge", "Select", "SelectV2"})
+REDUCTIONS = frozenset({"Mean", "Sum"})
+DEPTH = 24
+"""How many ops of arithmetic an update may have; theirs have some five."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """An op that keeps a moving average.
+
+    Attributes
+    ----------
+    op : str
+        Name of the assigning node.
+    variable : str
+    statistics : tuple of str
+        The tensor averaged, then the tensors it was made of by scaling and reshaping alone, nearest first.
+    accumulators : frozenset of str
+        Variables the average passes through on its way (``biased`` of a zero-debiased average).
+    rate : float or None
+        By which each update moves the variable towards the statistic (1 − decay), where the graph holds it.
+    """
+
+    op: str
+    variable: str
+    statistics: tuple[str, ...]
+    accumulators: frozenset[str] = frozenset()
+    rate: float | None = None
+
+
+def find_updates(graph: Graph) -> tuple[Update, ...]:
+    """The moving averages that ``graph`` keeps.
+
+    Parameters
+    ----------
+    graph : Graph
+        The whole training graph: updates are no ancestors of the outputs.
+    """
+    found = []
+    assignments = {node.name: node for node in graph if node.op in ASSIGNMENTS and len(node.inputs) > 1}
+    accumulators = _accumulators(graph, assignments.values())
+    for node in assignments.values():
+        variable = variable_behind(graph, node.inputs[0])
+        if variable is None:
+            continue
+        climb = _Climb(graph, variable.name, accumulators)
+        statistics = dict.fromkeys(climb.tensors(_averaged(graph, node, variable.name)))
+        if statistics:
+            found.append(
+                Update(node.name, variable.name, tuple(statistics), frozenset(climb.passed), _rate(graph, node))
+            )
+    return tuple(found)
+
+
+def _rate(graph: Graph, node: Node) -> float | None:
+    """The constant factor of ``(moving − batch) · rate``, the form in which TensorFlow's own layers update."""
+    product = graph.find_producer(source_of(graph, node.inputs[1]))
+    if ASSIGNMENTS[node.op] == "set" or product is None or product.op != "Mul":
+        return None
+    values = [graph.value(source_of(graph, tensor)) for tensor in product.inputs]
+    return next((float(value.item()) for value in values if value is not None and value.size == 1), None)
+
+
+def _averaged(graph: Graph, node: Node, variable: str) -> list[str]:
+    """The tensors that stand against ``variable`` in the value that ``node`` assigns to it."""
+    value = node.inputs[1]
+    if _mentions(graph, value, variable):
+        return list(_against(graph, value, variable, DEPTH))
+    return [value] if ASSIGNMENTS[node.op] == "set" else []
+
+
+def _mentions(graph: Graph, tensor: str, variable: str, depth: int = DEPTH) -> bool:
+    """Whether ``variable`` is a term of the arithmetic behind ``tensor``."""
+    node = graph.find_producer(tensor)
+    if node is None or depth == 0:
+        return False
+    if node.op in VARIABLE_OPS:
+        return node.name == variable
+    if node.op in TRANSPARENT:
+        return _mentions(graph, node.inputs[0], variable, depth - 1)
+    if node.op in SUMS | PRODUCTS | CHOICES:
+        return any(_mentions(graph, t, variable, depth - 1) for t in node.inputs)
+    return False
+
+
+def _against(graph: Graph, tensor: str, variable: str, depth: int) -> Iterator[str]:
+    """The other terms of the sums that ``variable`` is a term of.
+
+    A term that mentions the variable itself comes before its own terms: a statistic may be computed from the
+    variable (``sufficient_statistics`` with the moving mean as its shift).
+    """
+    node = graph.find_producer(tensor)
+    if node is None or node.op in VARIABLE_OPS or depth == 0:
+        return
+    inputs = node.inputs[:1] if node.op in TRANSPARENT else node.inputs
+    if node.op in SUMS or node.op in CHOICES:
+        yield from (term for term in inputs if _holder(graph, term) != variable)
+    for term in inputs:
+        if _mentions(graph, term, variable):
+            yield from _against(graph, term, variable, depth - 1)
+
+
+def _holder(graph: Graph, tensor: str) -> str | None:
+    variable = variable_behind(graph, tensor)
+    return None if variable is None else variable.name
+
+
+def _accumulators(graph: Graph, assignments: Iterable[Node]) -> dict[str, list[Node]]:
+    """Assigning nodes by variable, initialisers left out: an average may be made of another variable's."""
+    found: dict[str, list[Node]] = {}
+    for node in assignments:
+        variable = variable_behind(graph, node.inputs[0])
+        if variable is not None and _mentions(graph, node.inputs[1], variable.name):
+            found.setdefault(variable.name, []).append(node)
+    return found
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A tensor on the way up, and what was undone since the start: roots taken less squares, constants added."""
+
+    tensor: str
+    roots: int = 0
+    offsets: int = 0
+
+    @property
+    def is_level(self) -> bool:
+        return self.roots == 0 and self.offsets == 0
+
+
+class _Climb:
+    """From what is averaged up to what it was made of by scaling, reshaping and choosing, nearest first.
+
+    Batch renormalisation of ``contrib`` averages ``sqrt(variance + epsilon)`` in one variable and assigns
+    ``relu(average² − epsilon)`` to another: such a detour counts once every root is met by a square and every
+    constant added by one taken away.
+    """
+
+    def __init__(self, graph: Graph, variable: str, accumulators: Mapping[str, list[Node]]) -> None:
+        self.graph = graph
+        self.variable = variable
+        self.accumulators = accumulators
+        self.passed: dict[str, None] = {}
+
+    def tensors(self, starts: Iterable[str]) -> Iterator[str]:
+        queue = deque(_Step(tensor) for tensor in starts)
+        seen: set[str] = set()
+        while queue:
+            step = queue.popleft()
+            node = self.graph.find_producer(step.tensor)
+            if step.tensor in seen or node is None or node.op == "Const" or len(seen) > 4 * DEPTH:
+                continue
+            seen.add(step.tensor)
+            holder = node if node.op in ASSIGNMENTS else variable_behind(self.graph, step.tensor)
+            if holder is not None:
+                queue.extend(replace(step, tensor=tensor) for tensor in self.through(holder))
+                continue
+            if step.is_level:
+                yield step.tensor
+            queue.extend(self.above(step, node))
+
+    def through(self, node: Node) -> list[str]:
+        """What is averaged in the variable ``node``, or in the one that ``node`` assigns, if that is another one."""
+        holder = node.name if node.op in VARIABLE_OPS else _holder(self.graph, node.inputs[0])
+        if holder is None or holder == self.variable or holder in self.passed:
+            return []
+        averaged = [t for writer in self.accumulators.get(holder, ()) for t in _averaged(self.graph, writer, holder)]
+        if averaged:
+            self.passed[holder] = None
+        return averaged
+
+    def above(self, step: _Step, node: Node) -> list[_Step]:
+        if node.op in TRANSPARENT or node.op == "Relu":
+            return [replace(step, tensor=node.inputs[0])]
+        if node.op == "Sqrt":
+            return [replace(step, tensor=node.inputs[0], roots=step.roots + 1)]
+        if node.op == "Square" or (node.op == "Mul" and node.inputs[0] == node.inputs[1]):
+            return [replace(step, tensor=node.inputs[0], roots=step.roots - 1)]
+        if node.op in SUMS:
+            terms = [t for t in node.inputs if self.graph.value(t) is None]
+            sign = -1 if node.op == "Sub" else 1
+            return [replace(step, tensor=terms[0], offsets=step.offsets + sign)] if len(terms) == 1 else []
+        if node.op in PRODUCTS or node.op in CHOICES:
+            return [replace(step, tensor=tensor) for tensor in node.inputs]
+        if node.op in REDUCTIONS and _reduces_a_statistic(self.graph, node):
+            return [replace(step, tensor=node.inputs[0])]
+        return []
+
+
+def _reduces_a_statistic(graph: Graph, node: Node) -> bool:
+    """Whether ``node`` averages what is a batch statistic already (those of virtual batches)."""
+    source = graph.find_producer(node.inputs[0])
+    while source is not None and source.op in TRANSPARENT | CHOICES:
+        source = graph.find_producer(source.inputs[-1] if source.op in CHOICES else source.inputs[0])
+    return source is not None and source.op in REDUCTIONS

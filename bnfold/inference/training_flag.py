@@ -1,0 +1,217 @@
+"""Which scalars switch between training and inference, and the value under which the graph stops training.
+
+The dataflow decides: a flag is a scalar that steers conditionals, and its inference value is the one under which
+fewer batch statistics and random numbers reach the outputs. A name decides only where the dataflow says nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnfold.errors import InferenceError
+from bnfold.graph import Array, DType, Graph, Node, node_name
+from bnfold.inference.anatomy import RANDOM
+from bnfold.inference.control_flow import SELECTS, SWITCHES, resolve
+from bnfold.inference.fused import FUSED, is_training
+from bnfold.inference.moving_statistics import Update
+from bnfold.inference.variables import VARIABLE_OPS
+
+LOGIC = frozenset(
+    {
+        "Identity",
+        "ReadVariableOp",
+        "LogicalNot",
+        "LogicalAnd",
+        "LogicalOr",
+        "Equal",
+        "NotEqual",
+        "Greater",
+        "GreaterEqual",
+        "Less",
+        "LessEqual",
+        "Cast",
+        "Squeeze",
+        "Reshape",
+        "Switch",
+        "Merge",
+        "Enter",
+        "All",
+        "Any",
+    }
+)
+"""Ops between a flag and the predicates it decides."""
+
+_WORD = r"(?:^|[/_])(?:{})(?:[_/0-9:]|$)"
+TRAINING_NAME = re.compile(
+    _WORD.format(
+        r"is_?train(?:ing)?|(?:is_)?train(?:ing)?_?(?:phase|mode|flag|ph|bool)?|phase_?train|learning_phase|bn_train"
+    ),
+    re.IGNORECASE,
+)
+INFERENCE_NAME = re.compile(
+    _WORD.format(r"is_?(?:test(?:ing)?|eval|infer(?:ence)?)|(?:test|eval)_?mode"), re.IGNORECASE
+)
+
+KINDS = {"Placeholder": "placeholder", "PlaceholderWithDefault": "placeholder with default", "Const": "constant"}
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A training flag, settled.
+
+    Attributes
+    ----------
+    node : str
+    kind : str
+        ``placeholder``, ``placeholder with default``, ``variable`` or ``constant``.
+    value : ndarray of shape ()
+        For inference.
+    reason : str
+    """
+
+    node: str
+    kind: str
+    value: Array
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.node}"
+
+
+def find_flags(
+    graph: Graph,
+    outputs: Iterable[str],
+    updates: Iterable[Update],
+    given: Mapping[str, Array],
+    current: Callable[[Node], Array | None],
+) -> tuple[Flag, ...]:
+    """The training flags that the outputs depend on.
+
+    Parameters
+    ----------
+    graph : Graph
+    outputs : iterable of str
+    updates : iterable of Update
+    given : mapping of str to ndarray
+        Tensors whose value the user has set; they are no candidates.
+    current : callable
+        The value a node has in the source: a variable's, a default; None for a Placeholder.
+
+    Raises
+    ------
+    InferenceError
+        When one value stops one kind of training and the other another.
+    """
+    outputs = list(outputs)
+    graph = graph.pruned(outputs, controls=True)
+    moments = [tensor for update in updates for tensor in update.statistics]
+    flags = []
+    for node in _candidates(graph, outputs):
+        if node.output in given:
+            continue
+        options = _options(graph, node)
+        scores = [_training_left(graph, outputs, {**given, node.output: option}, moments) for option in options]
+        flag = _settle(node, options, scores, current(node))
+        if flag is not None:
+            flags.append(flag)
+    return tuple(flags)
+
+
+def leaves_of(graph: Graph, predicate: str) -> list[Node]:
+    """The placeholders, variables and bool constants that decide ``predicate``."""
+    found: dict[str, Node] = {}
+    stack, seen = [predicate], set()
+    while stack:
+        tensor = stack.pop()
+        node = graph.find_producer(tensor)
+        if node is None or tensor in seen:
+            continue
+        seen.add(tensor)
+        if node.op in LOGIC:
+            stack.extend(node.inputs)
+        elif _may_be_flag(node):
+            found[node.name] = node
+    return list(found.values())
+
+
+def _candidates(graph: Graph, outputs: list[str]) -> list[Node]:
+    live = graph.ancestors(outputs)
+    found: dict[str, Node] = {}
+    for name in live:
+        if (predicate := predicate_of(graph[name])) is not None:
+            found.update((leaf.name, leaf) for leaf in leaves_of(graph, predicate))
+    return [found[name] for name in sorted(found)]
+
+
+def predicate_of(node: Node) -> str | None:
+    """The tensor that decides which way conditional ``node`` goes; None for other ops."""
+    if node.op in SWITCHES:
+        return node.inputs[1]
+    if node.op in SELECTS or node.op in ("If", "StatelessIf", "Case", "StatelessCase"):
+        return node.inputs[0]
+    return None
+
+
+def _may_be_flag(node: Node) -> bool:
+    if node.op == "Const":
+        return bool(node.attrs["value"].size == 1 and node.attrs["value"].dtype == np.bool_)
+    if node.op not in VARIABLE_OPS and node.op not in KINDS:
+        return False
+    dtype: DType = node.attrs["dtype"]
+    shape = node.attrs.get("shape")
+    return (dtype.name == "bool" or dtype.is_integer) and (shape is None or all(size == 1 for size in shape))
+
+
+def _options(graph: Graph, node: Node) -> list[Array]:
+    dtype = node.attrs["dtype"].numpy
+    if dtype == np.bool_:
+        return [np.asarray(False), np.asarray(True)]
+    compared = {
+        int(value.item())
+        for reader in graph.consumers(node.name)
+        for tensor in reader.inputs
+        if (value := graph.value(tensor)) is not None and value.size == 1 and value.dtype.kind in "iu"
+    }
+    return [np.asarray(number, dtype=dtype) for number in sorted({0, 1} | compared)]
+
+
+Score = tuple[int, int, int]
+
+
+def _training_left(graph: Graph, outputs: list[str], known: Mapping[str, Array], moments: list[str]) -> Score:
+    """How much training is left on the way to the outputs: training-mode ops, batch moments, random numbers."""
+    forward = resolve(graph, known).graph.pruned(outputs)
+    fused = sum(node.op in FUSED and is_training(node) for node in forward)
+    alive = {t for t in moments if node_name(t) in forward and forward[node_name(t)].op not in FUSED}
+    noise = sum(node.op in RANDOM for node in forward)
+    return fused, len(alive), noise
+
+
+def _settle(node: Node, options: list[Array], scores: list[Score], current: Array | None) -> Flag | None:
+    kind = KINDS.get(node.op, "variable")
+    best = min(scores, key=sum)
+    if len(set(scores)) == 1:
+        return _settle_by_name(node, kind)
+    if any(part > other for score in scores for part, other in zip(best, score, strict=True)):
+        raise InferenceError(
+            f"the {kind} {node.name} switches training off in one place and on in another",
+            hint=f"say which value means inference: --set {node.name}=…",
+            node=node.name,
+        )
+    candidates = [option for option, score in zip(options, scores, strict=True) if score == best]
+    value = next((c for c in candidates if current is not None and c == current), candidates[0])
+    return Flag(node.name, kind, value, "training stops at this value")
+
+
+def _settle_by_name(node: Node, kind: str) -> Flag | None:
+    if kind == "constant" or node.attrs["dtype"].name != "bool":
+        return None
+    if INFERENCE_NAME.search(node.name):
+        return Flag(node.name, kind, np.asarray(True), "by its name alone")
+    if TRAINING_NAME.search(node.name):
+        return Flag(node.name, kind, np.asarray(False), "by its name alone")
+    return None

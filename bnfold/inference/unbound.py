@@ -1,0 +1,113 @@
+"""Batch norms that still normalise by the batch once the updates have been followed: bound otherwise, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bnfold.errors import InferenceError
+from bnfold.graph import Graph, Node, node_name
+from bnfold.inference.binding import Bound, siblings
+from bnfold.inference.fused import BETA, FUSED, GAMMA, X, is_training
+from bnfold.inference.moments import MomentBinder
+from bnfold.inference.naming import layer_name
+from bnfold.inference.normalisation import Normalisation, find_normalisations
+from bnfold.inference.variables import TRANSPARENT, VARIABLE_OPS, variables_behind
+
+RESHAPES = TRANSPARENT | {"Transpose", "Pad"}
+
+
+def bind_by_hand(binder: MomentBinder, by_hand: Mapping[str, tuple[str, str]]) -> set[str]:
+    """Bind the batch norms in primitives that the user has named, in place; return their names."""
+    done = set()
+    for norm in _unbound(binder.forward):
+        if norm.name in by_hand and norm.mean is not None:
+            mean, variance = by_hand[norm.name]
+            _put(binder, norm, Bound(mean, "bound by hand"), Bound(variance, "bound by hand"))
+            done.add(norm.name)
+    return done
+
+
+def bind_the_rest(binder: MomentBinder) -> None:
+    """Bind, in place, batch norms in primitives by a twin with the same gamma and beta, or by their scope."""
+    forward = binder.forward
+    twins = {
+        _parameters(forward, norm): (norm.mean, norm.variance)
+        for norm in find_normalisations(forward)
+        if norm.is_bound and norm.mean is not None
+    }
+    known = {node.name: node for node in binder.whole if node.op in VARIABLE_OPS}
+    for norm in _unbound(forward):
+        own = _parameters(forward, norm)
+        pairs = siblings(own, known)
+        if own and own in twins:
+            mean, variance = (variables_behind(forward, tensor) for tensor in twins[own])
+            if len(mean) == len(variance) == 1:
+                _put(binder, norm, *(Bound(v[0], "same gamma and beta as its twin") for v in (mean, variance)))
+        elif len(pairs) == 1:
+            _put(binder, norm, *(Bound(v, "beside gamma and beta") for v in pairs[0]))
+
+
+def _put(binder: MomentBinder, norm: Normalisation, mean: Bound, variance: Bound) -> None:
+    assert norm.mean is not None
+    binder.put(norm.mean, mean, norm.name)
+    binder.put(norm.variance, variance, norm.name)
+
+
+def _unbound(forward: Graph) -> list[Normalisation]:
+    """Batch norms in primitives by the moments of the batch; without a mean it is some other normalisation."""
+    return [norm for norm in find_normalisations(forward) if not norm.is_bound and norm.mean is not None]
+
+
+def _parameters(forward: Graph, norm: Normalisation) -> tuple[str, ...]:
+    tensors = [tensor for tensor in (norm.gamma, norm.beta) if tensor is not None]
+    return tuple(name for tensor in tensors for name in variables_behind(forward, tensor))
+
+
+def refuse_unbound(forward: Graph) -> None:
+    """Refuse a forward graph in which batch norms still normalise by the batch.
+
+    Raises
+    ------
+    InferenceError
+        Names them all.
+    """
+    names = [
+        layer_name(node.name)
+        for node in forward
+        if node.op in FUSED and is_training(node) and not is_layer_norm(forward, node)
+    ]
+    names += [norm.name for norm in _unbound(forward)]
+    if names:
+        names = list(dict.fromkeys(names))
+        raise InferenceError(
+            f"{_count(names)} by the moments of the batch, and no variable holds their moving averages:"
+            f" {_listed(names)}",
+            hint="statistics must be computed from data: run the training graph over some batches and save their moving"
+            " averages, or name the variables that hold them: --bind LAYER=MEAN,VARIANCE",
+            node=names[0],
+        )
+
+
+def _count(names: list[str]) -> str:
+    return "1 batch norm normalises" if len(names) == 1 else f"{len(names)} batch norms normalise"
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def is_layer_norm(graph: Graph, node: Node) -> bool:
+    """Whether a training-mode fused op normalises samples, not channels: a layer, group or instance norm.
+
+    Keras writes layer normalisation so: the samples are folded into the channel axis by a Reshape, and scale and
+    offset are ones and zeros made on the spot, with gamma and beta applied afterwards.
+    """
+    if variables_behind(graph, node.inputs[GAMMA]) or variables_behind(graph, node.inputs[BETA]):
+        return False
+    producer = graph.find_producer(node.inputs[X])
+    while producer is not None and producer.op in RESHAPES:
+        if producer.op == "Reshape":
+            return graph.value(producer.inputs[1]) is None or node_name(producer.inputs[1]) in graph
+        producer = graph.find_producer(producer.inputs[0])
+    return False
