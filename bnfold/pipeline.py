@@ -104,7 +104,8 @@ def convert(
     if strict:
         _refuse_warnings(loaded.notes + reference.notes)
     folding = stages.run("fold", lambda: _fold(reference, fold, keep, strict_fold))
-    artifact = stages.run("export", lambda: _export(folding, place, opset))
+    path = None if place is None else place.path
+    artifact = stages.run("export", lambda: _export(folding, place, opset), tell=lambda made: made.summary(path))
 
     def compare(candidate: Any) -> CheckReport | None:
         if not check:
@@ -122,7 +123,7 @@ def convert(
             parameters_added=folding.parameters_added,
             largest_rounding=folding.largest_rounding,
             notes=loaded.notes + reference.notes,
-            model=artifact.summary(None if place is None else place.path),
+            model=artifact.summary(path),
             check=checked,
             seconds=stages.seconds,
             versions=_versions(),
@@ -132,12 +133,12 @@ def convert(
 
     if place is None:
         return conclude(compare(artifact.comparable))
-    with place.staged() as path:
-        artifact.write(path)
-        conversion = conclude(compare(path if place.format == "onnx" else artifact.comparable))
+    with place.staged() as staged:
+        artifact.write(staged)
+        conversion = conclude(compare(staged if place.format == "onnx" else artifact.comparable))
         if conversion.report.equal is False:
             raise OutputsDifferError(conversion.report)
-        artifact.write(path)  # once more, now with the check's figures in its metadata
+        artifact.write(staged)  # once more, now with the check's figures in its metadata
     return conversion
 
 
@@ -241,12 +242,13 @@ class _Stages:
         self.seconds: dict[str, float] = {}
         self._observe: Observer = observe or (lambda verb, value: None)
 
-    def run(self, verb: str, work: Callable[[], T]) -> T:
+    def run(self, verb: str, work: Callable[[], T], *, tell: Callable[[T], Any] | None = None) -> T:
+        """The value of ``work``; the observer is given it, or what ``tell`` makes of it."""
         self._observe(verb, None)
         start = time.perf_counter()
         value = work()
         self.seconds[verb] = time.perf_counter() - start
-        self._observe(verb, value)
+        self._observe(verb, tell(value) if tell else value)
         return value
 
 

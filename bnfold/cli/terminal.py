@@ -40,7 +40,7 @@ def progress(as_json: bool, *, quiet: bool = False) -> Iterator[Observer]:
             status.stop()
             for line in text.STAGE_LINES[verb](value):
                 typer.echo(line)
-            print_problems(text.note_lines(getattr(value, "notes", ())))
+            print_problems(text.problem_lines(value))
             status.start()
 
         yield observe
@@ -89,4 +89,7 @@ def print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*row)
     console = Console() if sys.stdout.isatty() else Console(width=10_000)
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())

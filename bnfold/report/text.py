@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from bnfold.graph import Array, Shape
-from bnfold.graph.stages import BatchNorm, Endpoint, Fate, Folding, InferenceGraph, Kept, Note, SourceModel
+from bnfold.graph.stages import BatchNorm, Fate, Folding, InferenceGraph, Kept, Note, SourceModel
 from bnfold.results import Inspection, ModelSummary, SourceSummary
 
 if TYPE_CHECKING:
@@ -26,10 +26,9 @@ def load_lines(source: SourceModel) -> list[str]:
 
 def infer_lines(inference: InferenceGraph) -> list[str]:
     norms = inference.batch_norms
-    lines = [line("infer", count(len(norms), "batch norm"), _flags(norms))]
-    lines += [_endpoint("input", endpoint) for endpoint in inference.inputs]
-    lines += [_endpoint("output", endpoint) for endpoint in inference.outputs]
-    return lines
+    ends = [("input", end) for end in inference.inputs] + [("output", end) for end in inference.outputs]
+    rows = [(word, end.name, f"{end.dtype} {shape_text(end.shape)}, {end.reason}") for word, end in ends]
+    return [line("infer", count(len(norms), "batch norm"), _flags(norms)), *_block(rows)]
 
 
 def fold_lines(folding: Folding) -> list[str]:
@@ -43,7 +42,8 @@ def fold_lines(folding: Folding) -> list[str]:
         details.append(f"and {count(len(folding.others), 'other per-channel map')}")
     if folding.parameters_added:
         details.append(f"{amount(folding.parameters_added)} parameters added for copied kernels")
-    return [line("fold", subject, "; ".join(details)), *(_sub("kept", fate.name, fate.reason) for fate in kept)]
+    rows = [("kept", fate.name, fate.reason) for fate in kept]
+    return [line("fold", subject, "; ".join(details)), *_block(rows)]
 
 
 def export_lines(model: ModelSummary) -> list[str]:
@@ -74,8 +74,13 @@ STAGE_LINES: dict[str, Callable[[Any], list[str]]] = {
 """What each stage's value says of itself, by the stage's verb."""
 
 
+def problem_lines(value: Any) -> list[str]:
+    """What standard error is told of a stage's value: the notes of `load` and `infer`."""
+    return note_lines(value.notes) if isinstance(value, SourceModel | InferenceGraph) else []
+
+
 def note_lines(notes: Iterable[Note]) -> list[str]:
-    """Each note with its hint, as it goes to standard error."""
+    """Each note with its hint."""
     lines = []
     for note in notes:
         lines.append(f"{note.level}: {note.message}")
@@ -144,12 +149,10 @@ def line(verb: str, subject: str, detail: str = "") -> str:
     return f"{verb:<{_SUBJECT}}{subject:<{_DETAIL - _SUBJECT - 1}} {detail}".rstrip()
 
 
-def _sub(word: str, subject: str, detail: str) -> str:
-    return f"           {word:<6}{subject:<{_DETAIL - 18}} {detail}".rstrip()
-
-
-def _endpoint(word: str, endpoint: Endpoint) -> str:
-    return _sub(word, endpoint.name, f"{endpoint.dtype} {shape_text(endpoint.shape)}, {endpoint.reason}")
+def _block(rows: list[tuple[str, str, str]]) -> list[str]:
+    """The lines under a stage's own: a word, its subject, the detail, each in its column."""
+    width = max((len(subject) for _, subject, _ in rows), default=0)
+    return [f"{'':<11}{word:<6} {subject:<{width}}  {detail}".rstrip() for word, subject, detail in rows]
 
 
 def _flags(norms: tuple[BatchNorm, ...]) -> str:
