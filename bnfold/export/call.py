@@ -166,6 +166,9 @@ class Call:
 
     def cast(self, value: str, dtype: DType) -> str:
         """``value`` as ``dtype``: a Cast, or for an initializer the array cast now."""
+        known = self.scope.onnx.types.get(value)
+        if known is not None and known.dtype == dtype:
+            return value
         array = self.scope.initializers.array(value)
         if array is not None and array.dtype != object and dtype.numpy is not None:
             return value if array.dtype == dtype.numpy else self.constant(array.astype(dtype.numpy), value)

@@ -58,4 +58,8 @@ def place_spatial(graph: Graph, node: Node, placement: Spatial, layouts: Layouts
     layouts.nodes[node.name] = NodeLayout(
         tuple(permutation if index in placement.data else None for index in range(len(node.inputs))), permutation
     )
-    layouts.stored[node.output] = permutation
+    index = 0
+    while (shape := graph.shape_of(node.tensor(index))) is not None:
+        if len(shape) == len(permutation):
+            layouts.stored[node.tensor(index)] = permutation
+        index += 1

@@ -81,8 +81,9 @@ class Scope:
             for node in call.emitted:
                 node.rename(value, name)
             if maker.outputs[0] == name:
-                maker.name = call.node.name
                 self._makers[name] = maker
+            if tensor == call.node.output:
+                maker.name = call.node.name
             value = name
             known = self.graph.type_of(tensor)
             if known is not None and known.dtype.onnx is not None:
@@ -135,7 +136,10 @@ class Scope:
             value = self._transposed(value, tensor, stored, None, rank)
             missing = self.initializers.add(np.arange(len(wanted) - rank, dtype=np.int64), f"{tensor}/axes")
             value = self._emit("Unsqueeze", [value, missing], f"{tensor}/expanded")
-            return self._transposed(value, tensor, None, wanted, len(wanted))
+            own = tuple(range(len(wanted)))
+            return (
+                value if wanted == own else self._emit("Transpose", [value], f"{tensor}/transposed", perm=list(wanted))
+            )
         return self._transposed(value, tensor, stored, wanted, rank)
 
     def _transposed(
@@ -146,7 +150,12 @@ class Scope:
         permutation = tuple(back[axis] for axis in (wanted or own))
         if is_identity(permutation):
             return value
-        return self._emit("Transpose", [value], f"{tensor}/transposed", perm=list(permutation))
+        name = self.exported.get(tensor, "") if wanted is None else ""
+        if not name or name in self.names:
+            name = f"{tensor}/transposed"
+        name = self._emit("Transpose", [value], name, perm=list(permutation))
+        self.onnx.types[name] = stored_type(self.graph.types[tensor], wanted)
+        return name
 
     def _emit(self, op: str, inputs: list[str], stem: str, **attrs: object) -> str:
         name = self.names.take(stem)

@@ -6,6 +6,8 @@ inference, onnxruntime with its optimisations off and on, and dtype, shape and e
 
 from __future__ import annotations
 
+import ctypes
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,7 +38,7 @@ def inference_graph(
     Parameters
     ----------
     build : callable
-        Called in a TensorFlow 1 graph with the placeholders as keyword arguments; returns a tensor or several.
+        Called in a TensorFlow 1 graph with the placeholders, in the order of ``feeds``; returns a tensor or several.
         What it makes with the high-level API stays as it is: no constant folding.
     feeds : mapping of str to array
         By placeholder name.
@@ -49,7 +51,7 @@ def inference_graph(
         for name, value in feeds.items():
             shape = (shapes or {}).get(name, np.shape(value))
             placeholders[name] = tf.compat.v1.placeholder(tf.as_dtype(np.asarray(value).dtype), shape, name=name)
-        results = build(**placeholders)
+        results = build(*placeholders.values())
         results = list(results) if isinstance(results, (list, tuple)) else [results]
     outputs = [tensor.name for tensor in results]
     graph = with_types(from_graph_def(tf_graph.as_graph_def()).pruned([*outputs, *(f"{name}:0" for name in feeds)]))
@@ -102,7 +104,7 @@ def assert_lowers(
         for level in _LEVELS:
             runtime = _runtime(model, level)
             for feed, wanted in zip((feeds, *more_feeds), expected, strict=True):
-                got = runtime.run(None, {f"{name}:0": _for_runtime(value) for name, value in feed.items()})
+                got = _run(runtime, {f"{name}:0": value for name, value in feed.items()})
                 for name, a, b in zip(names, got, wanted, strict=True):
                     assert_same(a, b, where=f"{name}, opset {opset}, {level}", rtol=rtol, atol=atol)
     return model
@@ -131,15 +133,35 @@ def _runtime(model: onnx.ModelProto, level: Any) -> onnxruntime.InferenceSession
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
+def _run(runtime: onnxruntime.InferenceSession, feeds: Feeds) -> list[Any]:
+    """All outputs. bfloat16 goes in and out as an OrtValue, since onnxruntime knows no numpy type for it."""
+    names = [output.name for output in runtime.get_outputs()]
+    if not any("bfloat16" in node.type for node in (*runtime.get_inputs(), *runtime.get_outputs())):
+        return runtime.run(names, {name: _for_runtime(value) for name, value in feeds.items()})
+    values = runtime.run_with_ort_values(names, {name: _ort_value(value) for name, value in feeds.items()})
+    return [_as_numpy(value) for value in values]
+
+
 def _for_runtime(value: Any) -> Any:
-    """bfloat16 goes in as an OrtValue, since numpy has no such type of its own."""
+    array = np.asarray(value)
+    if DType.of_numpy(array.dtype).name == "string":
+        return np.array([_text(item) for item in array.flat], dtype=object).reshape(array.shape)
+    return array
+
+
+def _ort_value(value: Any) -> onnxruntime.OrtValue:
     array = np.asarray(value)
     dtype = DType.of_numpy(array.dtype)
     if dtype.name == "bfloat16":
         return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), dtype.onnx)
-    if dtype.name == "string":
-        return np.array([_text(item) for item in array.flat], dtype=object).reshape(array.shape)
-    return array
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+
+
+def _as_numpy(value: onnxruntime.OrtValue) -> Any:
+    if "bfloat16" not in value.data_type():
+        return value.numpy()
+    raw = (ctypes.c_uint16 * math.prod(value.shape())).from_address(value.data_ptr())
+    return np.array(raw, np.uint16).view(DType.named("bfloat16").numpy).reshape(value.shape())
 
 
 def _text(item: Any) -> str:

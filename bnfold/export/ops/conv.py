@@ -11,10 +11,8 @@ from bnfold.export.call import Call
 from bnfold.export.ops.window import (
     Window,
     channels,
-    known_pads,
-    pad_at_run_time,
     padding_attrs,
-    runtime_pads,
+    slide,
     spatial,
     window_of,
 )
@@ -57,25 +55,7 @@ def _permuted_kernel(call: Call, index: int, permutation: Sequence[int]) -> str:
 
 def _convolve(call: Call, kernel: str, kernel_shape: Sequence[int | None], groups: int) -> str:
     window = window_of(call, _known(call, kernel_shape), call.rank(0))
-    sizes = spatial(call, call.known_shape(0))
-    value = call.input(0)
-    attrs: dict[str, Any] = {}
-    if (pads := known_pads(window, sizes)) is not None:
-        attrs = padding_attrs(pads)
-    elif (automatic := runtime_pads(window, sizes)) is not None:
-        attrs = automatic
-    else:
-        value = pad_at_run_time(call, value, window, call.scalar(0, call.dtype()))
-    return call.widened(
-        "Conv",
-        value,
-        kernel,
-        kernel_shape=list(window.kernel),
-        strides=list(window.strides),
-        dilations=list(window.dilations),
-        group=groups,
-        **attrs,
-    )
+    return slide(call, "Conv", window, [call.input(0), kernel], group=groups)
 
 
 def _known(call: Call, shape: Sequence[int | None]) -> tuple[int, ...]:
@@ -104,14 +84,15 @@ def lower_transposed_conv(call: Call) -> str:
         "group": 1 if inputs is None or not shape[-1] else inputs // shape[-1],
     }
     if None in sizes or None in wanted:
-        full = call.widened("ConvTranspose", call.input(2), kernel, **attrs)
+        full = call.widened("ConvTranspose", call.input(2), kernel, dtype=call.dtype(2), **attrs)
         return _cut_at_run_time(call, full, window)
     cut = [_cut(window, axis, size, out) for axis, (size, out) in enumerate(zip(sizes, wanted, strict=True))]
     attrs.update(padding_attrs([pads for pads, _ in cut]))
     extra = [more for _, more in cut]
     if any(more >= max(s, d) for more, s, d in zip(extra, window.strides, window.dilations, strict=True)):
         raise call.refusal("the size asked for is not that of any forward convolution")
-    return call.widened("ConvTranspose", call.input(2), kernel, output_padding=extra if any(extra) else None, **attrs)
+    attrs["output_padding"] = extra if any(extra) else None
+    return call.widened("ConvTranspose", call.input(2), kernel, dtype=call.dtype(2), **attrs)
 
 
 def _cut(window: Window, axis: int, size: int, wanted: int) -> tuple[tuple[int, int], int]:

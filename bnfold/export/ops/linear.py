@@ -6,8 +6,8 @@ import numpy as np
 
 from bnfold.export.call import Call
 from bnfold.export.onnx_graph import OnnxNode
-from bnfold.export.placement import Follows
-from bnfold.export.table import NUMBERS, lowers
+from bnfold.export.placement import FOLLOWS, Follows
+from bnfold.export.table import COMPLEX, NUMBERS, lowers
 
 
 @lowers("MatMul", dtypes=NUMBERS)
@@ -38,3 +38,46 @@ def lower_bias_add(call: Call) -> str:
     if bias is not None:
         return call.widened("Add", call.input(0), call.constant(bias.reshape(shape), call.node.inputs[1]))
     return call.widened("Add", call.input(0), call.reshape(call.input(1), shape))
+
+
+@lowers("Add", "AddV2", dtypes=(*NUMBERS, *COMPLEX, "string"), placement=FOLLOWS)
+def lower_add(call: Call) -> str:
+    """Complex numbers add part by part, and broadcast as numbers do: their last axis has size 2 in both.
+
+    A constant that has one number for each channel of a convolution or product becomes its bias.
+    """
+    if call.dtype().name == "string":
+        if call.opset < 20:
+            raise call.refusal("ONNX joins strings since opset 20", hint="export with opset 20 or later")
+        return call.emit("StringConcat", *call.inputs())
+    for data, other in ((0, 1), (1, 0)):
+        bias, axis = call.value(other), _lone_axis(call, data, other)
+        if bias is not None and axis is not None and (linear := _adopt_linear(call, data, axis)) is not None:
+            return _with_bias(linear, call.constant(bias.reshape(-1), call.node.inputs[other]))
+    return call.widened("Add", *call.inputs())
+
+
+def _lone_axis(call: Call, data: int, other: int) -> int | None:
+    """The stored axis of input ``data`` along which the constant ``other`` varies, if it is only one, and as long."""
+    bias, shape = call.value(other), call.shape(data)
+    if bias is None or shape is None or bias.ndim > len(shape):
+        return None
+    axes = [axis - bias.ndim for axis, size in enumerate(bias.shape) if size != 1]
+    return call.axis(axes[0], data) if len(axes) == 1 and shape[axes[0]] == bias.size else None
+
+
+def _adopt_linear(call: Call, index: int, channels: int) -> OnnxNode | None:
+    """What makes input ``index``, if it is a convolution or product that can take a bias along ``channels``."""
+    maker = call.scope.maker(call.input(index))
+    if maker is None or channels != 1 or len(maker.inputs) != 2:
+        return None
+    if maker.op == "MatMul" and (call.rank(index) != 2 or not call.dtype(index).is_floating):
+        return None
+    return call.adopt(index, "Conv", "ConvTranspose", "MatMul")
+
+
+def _with_bias(linear: OnnxNode, bias: str) -> str:
+    if linear.op == "MatMul":
+        linear.op = "Gemm"
+    linear.inputs.append(bias)
+    return linear.outputs[0]

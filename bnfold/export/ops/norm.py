@@ -33,7 +33,11 @@ def lower_batch_norm(call: Call) -> tuple[str, ...]:
     else:
         result = _normalised(call, value, axis, epsilon)
     # The statistics come back as they went in; the other outputs are for a gradient.
-    return call.cast(result, call.dtype()), call.input(3), call.input(4)
+    return _as_input(call, result), call.input(3), call.input(4)
+
+
+def _as_input(call: Call, value: str) -> str:
+    return value if call.dtype() == FLOAT32 else call.cast(value, call.dtype())
 
 
 def _normalised(call: Call, value: str, axis: int, epsilon: float) -> str:
@@ -63,7 +67,7 @@ def _by_own_moments(call: Call, value: str, axis: int) -> tuple[str, ...]:
     deviation = call.emit("Sqrt", call.emit("Add", variance, call.scalar(float(call.attr("epsilon")), FLOAT32)))
     gamma, beta = (_along(call, call.input(index), axis) for index in (1, 2))
     result = call.emit("Add", call.emit("Mul", call.emit("Div", centred, deviation), gamma), beta)
-    outputs = [call.cast(result, call.dtype()), call.reshape(mean, [-1])]
+    outputs = [_as_input(call, result), call.reshape(mean, [-1])]
     if call.is_read(2):
         outputs.append(_unbiased(call, value, variance, axis))
     return tuple(outputs)

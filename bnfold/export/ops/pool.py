@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bnfold.export.call import Call
+from bnfold.export.kernels import widening
 from bnfold.export.ops.window import (
     Window,
     channels,
     known_pads,
     lowest,
-    pad_at_run_time,
     padding_attrs,
     runtime_pads,
+    slide,
     spatial,
     window_of,
 )
 from bnfold.export.placement import SPATIAL
 from bnfold.export.table import FLOATS, INTEGERS, lowers
-from bnfold.graph.dtypes import INT64
+from bnfold.graph.dtypes import FLOAT32, INT64
 
 
 def _window(call: Call) -> Window:
@@ -48,16 +47,8 @@ def lower_max_pool_v2(call: Call) -> str:
 
 
 def _max_pool(call: Call, window: Window) -> str:
-    sizes = spatial(call, call.known_shape(0))
-    value = call.input(0)
-    attrs: dict[str, Any] = {}
-    if (pads := known_pads(window, sizes)) is not None:
-        attrs = padding_attrs(pads)
-    elif (automatic := runtime_pads(window, sizes)) is not None:
-        attrs = automatic
-    else:
-        value = pad_at_run_time(call, value, window, lowest(call))
-    return call.widened("MaxPool", value, kernel_shape=list(window.kernel), strides=list(window.strides), **attrs)
+    fill = lowest(widening("MaxPool", call.dtype()) or call.dtype())
+    return slide(call, "MaxPool", window, [call.input(0)], fill)
 
 
 def _max_over_channels(call: Call) -> str:
@@ -77,24 +68,17 @@ def lower_average_pool(call: Call) -> str:
     """The mean of what is under the window, the padding not counted."""
     window = _window(call)
     sizes = spatial(call, call.known_shape(0))
-    attrs: dict[str, Any] = {"kernel_shape": list(window.kernel), "strides": list(window.strides)}
     value = call.input(0)
     pads = known_pads(window, sizes)
-    if pads is not None:
-        if _covers(window, sizes, pads):
-            return call.widened("GlobalAveragePool", value)
-        return call.widened("AveragePool", value, **attrs, **padding_attrs(pads))
-    if (automatic := runtime_pads(window, sizes)) is not None:
-        return call.widened("AveragePool", value, **attrs, **automatic)
-    zero, one = call.scalar(0, call.dtype()), call.scalar(1, call.dtype())
-    ones = call.emit("Expand", one, call.emit("Shape", value))
-    total = call.widened("AveragePool", pad_at_run_time(call, value, window, zero), **attrs)
-    return call.emit("Div", total, call.widened("AveragePool", pad_at_run_time(call, ones, window, zero), **attrs))
-
-
-def _covers(window: Window, sizes: tuple[int | None, ...], pads: list[tuple[int, int]]) -> bool:
-    """Is it one window, over the whole image?"""
-    return window.kernel == sizes and not any(map(any, pads))
+    if pads is not None and window.kernel == sizes and not any(map(any, pads)):
+        return call.widened("GlobalAveragePool", value)
+    average = slide(call, "AveragePool", window, [value])
+    if pads is not None or runtime_pads(window) is not None:
+        return average
+    # The padding is a node of its own, and was counted: divide by the part of each window that is image.
+    ones = call.emit("Expand", call.scalar(1, FLOAT32), call.emit("Shape", value))
+    share = slide(call, "AveragePool", window, [ones if call.dtype() == FLOAT32 else call.cast(ones, call.dtype())])
+    return call.widened("Div", average, share)
 
 
 @lowers("MaxPoolWithArgmax", dtypes=(*FLOATS, *INTEGERS), placement=SPATIAL)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from bnfold.export.call import Call
-from bnfold.graph.dtypes import INT64
+from bnfold.export.kernels import widening
+from bnfold.graph import DType
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def padding_attrs(pads: Sequence[tuple[int, int]]) -> dict[str, Any]:
     return {"pads": [before for before, _ in pads] + [after for _, after in pads]}
 
 
-def runtime_pads(window: Window, sizes: Sequence[int | None]) -> dict[str, Any] | None:
+def runtime_pads(window: Window) -> dict[str, Any] | None:
     """``auto_pad``, where onnxruntime computes the same from the size as TensorFlow.
 
     It refuses dilations, and where the window is shorter than its stride its padding may become negative.
@@ -119,9 +120,27 @@ def pad_at_run_time(call: Call, value: str, window: Window, fill: str) -> str:
     return call.emit("Pad", value, call.emit("Concat", none, before, none, after, axis=0), fill)
 
 
-def lowest(call: Call) -> str:
-    """What never wins a maximum, as a scalar of input 0's dtype."""
+def lowest(dtype: DType) -> Any:
+    """What never wins a maximum."""
+    return -np.inf if dtype.is_floating else np.iinfo(dtype.numpy or np.int64).min
+
+
+def slide(call: Call, op: str, window: Window, inputs: Sequence[str], fill: Any = 0, **attrs: Any) -> str:
+    """Emit ``op`` with ``window`` over ``inputs[0]`` (N, C, spatial…), padded as TensorFlow pads.
+
+    ``fill`` is what stands in the padding where it has to be a node of its own.
+    """
+    sizes = spatial(call, call.known_shape(0))
+    attrs |= {"kernel_shape": list(window.kernel), "strides": list(window.strides)}
+    if set(window.dilations) != {1}:
+        attrs["dilations"] = list(window.dilations)
+    if (pads := known_pads(window, sizes)) is not None:
+        return call.widened(op, *inputs, **attrs, **padding_attrs(pads))
+    if (automatic := runtime_pads(window)) is not None:
+        return call.widened(op, *inputs, **attrs, **automatic)
     dtype = call.dtype()
-    if dtype.is_floating:
-        return call.scalar(-np.inf, dtype)
-    return call.scalar(np.iinfo(dtype.numpy or INT64.numpy).min, dtype)
+    wide = widening(op, dtype) or dtype
+    value, *others = (name if wide == dtype else call.cast(name, wide) for name in inputs)
+    padded = pad_at_run_time(call, value, window, call.scalar(fill, wide))
+    result = call.emit(op, padded, *others, **attrs)
+    return result if wide == dtype else call.cast(result, dtype)
