@@ -1,0 +1,6 @@
+"""Lets the tests of the fold stage import their small graphs by name."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
