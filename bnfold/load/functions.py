@@ -65,6 +65,16 @@ def inline_calls(graph: Graph) -> Inlined:
     return Inlined(flat, moved)
 
 
+def behind_copies(graph: Graph, tensor: str) -> str:
+    """The tensor that ``tensor`` is a copy of: functions return nodes called ``Identity``, layers have better names."""
+    node = graph.find_producer(tensor)
+    while node is not None and node.op == "Identity" and (source := graph.find_producer(node.inputs[0])) is not None:
+        if source.op in ("Placeholder", "VarHandleOp"):
+            break
+        tensor, node = node.inputs[0], source
+    return tensor
+
+
 def function_of(node: Node, library: Mapping[str, Function]) -> str | None:
     """The name of the function that ``node`` calls, or None for a node that is no call."""
     if node.op in library:  # before TensorFlow 1.14 a call's op was the function's name
@@ -184,14 +194,16 @@ def _copy(call: Node, body: Function, taken: set[str]) -> tuple[list[Node], tupl
 def _new_names(names: list[str], call: str, taken: set[str]) -> dict[str, str]:
     """A name for each inlined node: its own, unless its outermost scope holds a name that is taken."""
     clashing = {name.partition("/")[0] for name in names if name in taken}
-    new = {}
+    new = {name: name for name in names if name.partition("/")[0] not in clashing}
+    used = set(new)
     for name in names:
-        wanted = f"{call}/{name}" if name.partition("/")[0] in clashing else name
-        free, number = wanted, 0
-        while free in taken:
-            number += 1
-            free = f"{wanted}_{number}"
-        new[name] = free
+        if name not in new:
+            free, number = f"{call}/{name}", 0
+            while free in taken or free in used:
+                number += 1
+                free = f"{call}/{name}_{number}"
+            new[name] = free
+            used.add(free)
     return new
 
 

@@ -53,10 +53,17 @@ def load_keras_file(request: Request) -> SourceModel:
 def keras_source(model: Any, *, label: str | None = None, value_of: Callable[[Any], Value] = held) -> SourceModel:
     """The `SourceModel` of a Keras model in memory; ``value_of`` says where the value of a ``tf.Variable`` is."""
     function = trace_keras_model(model)
-    names = tuple(str(name) for name in getattr(model, "output_names", None) or ())
-    outputs = names if len(set(names)) == len(function.outputs) else None
+    names = {_layer_of(tensor): None for tensor in getattr(model, "outputs", None) or ()}
+    outputs = tuple(names) if len(names) == len(function.outputs) else None
     label = label or str(model.name)
     return source_of(function, kind="keras model", label=label, outputs=outputs, value_of=value_of)
+
+
+def _layer_of(tensor: Any) -> str:
+    """The name of the layer that gives a symbolic tensor: ``operation`` in Keras 3, ``layer`` before."""
+    history = getattr(tensor, "_keras_history", None)
+    layer = getattr(history, "operation", None) or getattr(history, "layer", None)
+    return str(getattr(layer, "name", tensor.name))
 
 
 def is_keras_model(model: Any) -> bool:

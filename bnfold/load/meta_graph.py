@@ -31,7 +31,7 @@ def decode_signatures(meta_graph: Any) -> tuple[Signature, ...]:
     return tuple(
         Signature(name, _tensors(proto.inputs), _tensors(proto.outputs))
         for name, proto in sorted(meta_graph.signature_def.items())
-        if proto.outputs
+        if proto.outputs and not name.startswith("__saved_model_")
     )
 
 

@@ -12,7 +12,7 @@ from bnfold.graph import Graph
 from bnfold.graph.stages import Note, Signature, SourceModel
 from bnfold.load.checkpoint_files import data_files
 from bnfold.load.fingerprint import fingerprint
-from bnfold.load.functions import inline_calls
+from bnfold.load.functions import Inlined, behind_copies, inline_calls
 from bnfold.load.meta_graph import decode_collections, decode_signatures, saved_variables
 from bnfold.load.protos import decode_graph, read_message
 from bnfold.load.request import Request
@@ -60,7 +60,7 @@ def load_saved_model(request: Request) -> SourceModel:
         label=label,
         graph=flat.graph,
         variables=variables,
-        signatures=tuple(_moved(signature, flat.tensor) for signature in signatures),
+        signatures=tuple(_moved(signature, flat) for signature in signatures),
         collections=decode_collections(flat.graph, meta_graph),
         fingerprint=fingerprint([file, *values]),
         notes=notes,
@@ -146,6 +146,10 @@ def _what_is_served(graph: Graph, signatures: Iterable[Signature]) -> Graph:
     return graph.pruned([*ends, *variables], controls=True)
 
 
-def _moved(signature: Signature, tensor: Any) -> Signature:
-    outputs = {argument: tensor(name) for argument, name in signature.outputs.items()}
+def _moved(signature: Signature, flat: Inlined) -> Signature:
+    """``signature`` with the tensors that its outputs are now; those of a TensorFlow 1 graph keep their names."""
+    outputs = {
+        argument: behind_copies(flat.graph, flat.tensor(name)) if name in flat.moved else name
+        for argument, name in signature.outputs.items()
+    }
     return Signature(signature.name, dict(signature.inputs), outputs)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bnfold.errors import LoadError
 from bnfold.graph import Array, DType
 from bnfold.graph.tensorflow import tensorflow
@@ -53,12 +55,12 @@ class TensorFile:
         """The whole tensor called ``key``, its checksum verified by TensorFlow."""
         errors = tensorflow().errors
         try:
-            value: Array = self._reader.get_tensor(key)
+            value = self._reader.get_tensor(key)
         except (errors.OpError, MemoryError, ValueError) as error:
             raise LoadError(
                 f"{key} cannot be read from {self._label}: {_first_line(error)}", hint=_COPY_AGAIN
             ) from None
-        return value
+        return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
 
     def _open(self, pattern: str) -> Any:
         tf = tensorflow()

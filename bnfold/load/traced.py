@@ -12,7 +12,7 @@ from bnfold.errors import LoadError
 from bnfold.graph import Array, DType, Graph, Node, Shape, constant, node_name
 from bnfold.graph.stages import Signature, SourceModel, Variable
 from bnfold.graph.tensorflow import tensorflow
-from bnfold.load.functions import Inlined, inline_calls
+from bnfold.load.functions import Inlined, behind_copies, inline_calls
 from bnfold.load.protos import decode_graph
 
 _SIGNATURE = "serving_default"
@@ -138,7 +138,7 @@ def _signature(function: Any, flat: Inlined, outputs: tuple[str, ...] | None) ->
     places = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
     inputs = {tensor.op.name: tensor.name for tensor in places if tensor.dtype != tensorflow().resource}
     names = outputs or _output_names(function)
-    tensors = [flat.tensor(tensor.name) for tensor in function.outputs]
+    tensors = [behind_copies(flat.graph, flat.tensor(tensor.name)) for tensor in function.outputs]
     return Signature(_SIGNATURE, inputs, dict(zip(names, tensors, strict=True)))
 
 

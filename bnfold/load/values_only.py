@@ -141,7 +141,7 @@ def _walk(nodes: Any, start: int, model: Any) -> dict[int, str]:
 
 def _tf_variable(thing: Any) -> Any:
     """The tf.Variable in a variable of Keras 3, which wraps one; any other is its own."""
-    return thing if hasattr(thing, "handle") else getattr(thing, "value", thing)
+    return thing if isinstance(thing, tensorflow().Variable) else getattr(thing, "value", thing)
 
 
 def _load_keras_weights(request: Request) -> SourceModel:
