@@ -71,10 +71,10 @@ def infer(
     LoadError
         When a variable cannot be read.
     """
-    interface = find_interface(source, inputs=inputs, outputs=outputs)
+    given = given_values(source.graph, set_values or {})
+    interface = find_interface(source, inputs=inputs, outputs=outputs, given=given)
     results = [endpoint.tensor for endpoint in interface.outputs]
     whole = cut(source.graph, interface)
-    given = given_values(whole, set_values or {})
     updates = find_updates(whole)
     switched = _switch_off_training(whole, results, updates, given, source)
     interface = _renamed(interface, switched.resolved.renamed)

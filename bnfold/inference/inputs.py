@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from bnfold.graph import Graph, Node, node_name
 from bnfold.inference.anatomy import PIPELINE, RANDOM, Anatomy
-from bnfold.inference.outputs import Choice, Choices
+from bnfold.inference.outputs import RUNNERS, Choice, Choices
 
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
@@ -18,37 +18,31 @@ UNBATCHED = frozenset(
 )  # fmt: skip
 """Ops that give one example, without a batch dimension."""
 
-_ELEMENTWISE = frozenset({"Cast", "Identity", "Mul", "Sub", "RealDiv", "Div", "Add", "AddV2", "Squeeze", "Transpose"})
+_RESHAPING = frozenset({"Identity", "Squeeze", "Transpose", "Reshape"})
 
 
-def choose_inputs(graph: Graph, outputs: Iterable[str], parts: Anatomy, *, given: Iterable[str] = ()) -> Choices:
+def choose_inputs(graph: Graph, outputs: Iterable[str], parts: Anatomy) -> Choices:
     """What has to be fed so that ``outputs`` can be computed.
 
     Parameters
     ----------
     graph : Graph
-        Without dropout and training flags, as far as they are known.
+        Without dropout and training flags.
     outputs : iterable of str
     parts : Anatomy
         Of the graph as saved.
-    given : iterable of str
-        Tensors that the user feeds.
     """
-    given = list(given)
-    forward = [node for node in graph.topological(outputs, stop=[*given, *_sources(graph)]) if node.name in graph]
+    outputs = list(outputs)
+    forward = graph.topological(outputs, stop=_sources(graph))
     names = {node.name for node in forward}
     entries: dict[str, Choice] = {}
-    for node in forward:
-        for tensor in node.inputs:
-            if (choice := _entry(graph, tensor, parts)) is not None and tensor not in given:
-                entries.setdefault(choice.tensor, choice)
-    for tensor in outputs:
+    for tensor in [*outputs, *(tensor for node in forward for tensor in node.inputs)]:
         if (choice := _entry(graph, tensor, parts)) is not None:
-            entries.setdefault(choice.tensor, choice)
-    chosen = _after_augmentation(graph, list(entries.values()), names, list(outputs), parts)
+            entries.setdefault(tensor, choice)
+    chosen = _after_augmentation(graph, list(entries.values()), names, outputs, parts)
     chosen = [_with_batch(graph, choice, names) for choice in chosen]
     unused = [tensor for tensor in parts.sources if tensor not in entries and _is_candidate(parts.graph, tensor)]
-    return Choices(tuple(chosen), tuple(unused))
+    return Choices(tuple(chosen), tuple(unused)[:RUNNERS])
 
 
 def _sources(graph: Graph) -> list[str]:
@@ -70,7 +64,7 @@ def _entry(graph: Graph, tensor: str, parts: Anatomy) -> Choice | None:
     if node is None:
         return None
     if node.op in PLACEHOLDERS:
-        return None if _is_flag(node, graph) else Choice(tensor, f"{_kind(node)} that the outputs need")
+        return Choice(tensor, f"{_kind(node)} that the outputs need")
     if PIPELINE.fullmatch(node.op):
         return Choice(tensor, f"where {node.op} hands over the data")
     if node.op in RANDOM and node.name not in parts.weighted:
@@ -90,28 +84,50 @@ def _kind(node: Node) -> str:
     return f"{dtype.name if dtype else 'unknown'} placeholder"
 
 
-def _is_flag(node: Node, graph: Graph) -> bool:
-    dtype = node.attrs.get("dtype")
-    if dtype is None or dtype.name != "bool":
-        return False
-    return any(_steers(graph, node.output, set()))
+# Several pipelines, of which a condition picks one
 
 
-def _steers(graph: Graph, tensor: str, seen: set[str]) -> list[bool]:
-    """One True for each conditional that ``tensor`` decides."""
-    found: list[bool] = []
-    for reader in graph.readers(tensor):
-        if reader.name in seen:
+def merged_pipelines(graph: Graph, outputs: Iterable[str], parts: Anatomy, stop: Iterable[str]) -> dict[str, str]:
+    """Tensors in which pipelines meet that are never used at once: to train, to validate. With the reason.
+
+    They are all the same to the model: the input is what they lead to.
+    """
+    sources = _sources(graph)
+    forward = graph.topological(outputs, stop=[*sources, *stop])
+    found: dict[str, str] = {}
+    for node in forward:
+        if node.op not in ("Merge", "RefMerge", "Select", "SelectV2") or node.name in parts.weighted:
             continue
-        seen.add(reader.name)
-        if (reader.op in ("Switch", "RefSwitch") and reader.inputs[1] == tensor) or (
-            reader.op in ("If", "StatelessIf", "Case", "StatelessCase", "Select", "SelectV2")
-            and reader.inputs[0] == tensor
-        ):
-            found.append(True)
-        elif reader.op in ("Identity", "LogicalNot", "LogicalAnd", "LogicalOr", "Cast", "Squeeze", "Reshape"):
-            found += _steers(graph, reader.output, seen)
-    return found
+        branches = node.inputs if node.op.endswith("Merge") else node.inputs[1:]
+        feeding = [_pipelines(graph, tensor, sources) for tensor in branches]
+        if all(feeding) and not frozenset.intersection(*feeding):
+            found[node.output] = "where one of several pipelines is chosen"
+    inner = graph.ancestors(tensor for name in found for tensor in graph.producer_of(name).inputs)
+    return {tensor: reason for tensor, reason in found.items() if node_name(tensor) not in inner}
+
+
+def _pipelines(graph: Graph, tensor: str, sources: list[str]) -> frozenset[str]:
+    """The ops that bring in the data that ``tensor`` is made of; none if a Placeholder has a part in it."""
+    names = {node.name for node in _values(graph, tensor, sources)}
+    if any(graph[name].op in PLACEHOLDERS for name in names):
+        return frozenset()
+    return frozenset(name for name in names if PIPELINE.fullmatch(graph[name].op))
+
+
+def _values(graph: Graph, tensor: str, sources: list[str]) -> list[Node]:
+    """The nodes whose values ``tensor`` is made of: not those that only steer a Switch."""
+    stops = set(sources)
+    found: dict[str, Node] = {}
+    stack = [tensor]
+    while stack:
+        current = stack.pop()
+        node = graph.find_producer(current)
+        if node is None or node.name in found:
+            continue
+        found[node.name] = node
+        if current not in stops:
+            stack += node.inputs[:1] if node.op in ("Switch", "RefSwitch") else node.inputs
+    return list(found.values())
 
 
 # Augmentation: random numbers that join the data before the first layer
@@ -130,6 +146,8 @@ def _after_augmentation(
         if joined is None:
             kept.remove(entry)  # it joins behind the first layer: sampling that belongs to the model
         elif joined != entry.tensor:
+            while (reader := _only_reader(graph, joined, names)) is not None and reader.op == "Identity":
+                joined = reader.output  # people name what they have augmented
             before = graph.ancestors([joined])
             kept = [other for other in kept if node_name(other.tensor) not in before]
             kept.append(Choice(joined, "where random augmentation ends"))
@@ -173,16 +191,18 @@ def _with_batch(graph: Graph, choice: Choice, names: set[str]) -> Choice:
     if node.op not in UNBATCHED:
         return choice
     tensor = choice.tensor
-    while True:
-        readers = [reader for reader in graph.readers(tensor) if reader.name in names]
-        if len(readers) != 1:
-            return choice
-        reader = readers[0]
+    while (reader := _only_reader(graph, tensor, names)) is not None:
         if _adds_batch(graph, reader):
             return Choice(reader.output, f"where the examples of {node.op} get their batch dimension")
-        if reader.op not in _ELEMENTWISE:
-            return choice
+        if reader.op not in _RESHAPING:
+            break
         tensor = reader.output
+    return choice
+
+
+def _only_reader(graph: Graph, tensor: str, names: set[str]) -> Node | None:
+    readers = [reader for reader in graph.readers(tensor) if reader.name in names]
+    return readers[0] if len(readers) == 1 else None
 
 
 def _adds_batch(graph: Graph, node: Node) -> bool:

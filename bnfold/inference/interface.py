@@ -6,22 +6,33 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from bnfold.errors import InferenceError
-from bnfold.graph import DType, Graph, Shape, TensorType, node_name, output_index, tensor_name
+from bnfold.graph import Array, DType, Graph, Shape, TensorType, node_name, output_index, tensor_name
 from bnfold.graph.dtypes import FLOAT32
 from bnfold.graph.graph_def import op_definition
 from bnfold.graph.stages import Endpoint, Signature, SourceModel
 from bnfold.inference.anatomy import Anatomy, dissect
+from bnfold.inference.control_flow import resolve
 from bnfold.inference.cut import Interface, cut
 from bnfold.inference.dropout import remove_dropout
-from bnfold.inference.inputs import choose_inputs
+from bnfold.inference.given import current_value, fix
+from bnfold.inference.inputs import choose_inputs, merged_pipelines
+from bnfold.inference.moving_statistics import find_updates
 from bnfold.inference.outputs import Choice, Choices, choose_outputs
-from bnfold.inference.shapes import free_batch, static_types
+from bnfold.inference.shapes import free_batch, shape_from_readers, static_types
+from bnfold.inference.training_flag import find_flags
 
 __all__ = ["Interface", "cut", "find_interface"]
 
+UNKNOWN = TensorType(FLOAT32, None)
+"""What a tensor is taken for that comes from ops no TensorFlow of today knows."""
+
 
 def find_interface(
-    source: SourceModel, *, inputs: Mapping[str, Shape | None] | None = None, outputs: Sequence[str] | None = None
+    source: SourceModel,
+    *,
+    inputs: Mapping[str, Shape | None] | None = None,
+    outputs: Sequence[str] | None = None,
+    given: Mapping[str, Array] | None = None,
 ) -> Interface:
     """Choose the inputs and outputs of ``source``'s inference graph.
 
@@ -33,6 +44,8 @@ def find_interface(
         Tensors to feed, with or without ``:0``, each with the shape to give it (None: the graph's own).
     outputs : sequence of str, optional
         Tensors to compute, with or without ``:0``.
+    given : mapping of str to ndarray, optional
+        Tensors whose value the user has set; they are no inputs.
 
     Raises
     ------
@@ -45,7 +58,7 @@ def find_interface(
     signature = source.signatures[0] if source.signatures else None
     asked = {_existing(graph, name): shape for name, shape in (inputs or {}).items()}
     chosen = _outputs(graph, parts, signature, outputs)
-    entries = _inputs(graph, parts, signature, asked, [choice.tensor for choice in chosen.chosen])
+    entries = _inputs(source, parts, signature, asked, [choice.tensor for choice in chosen.chosen], given or {})
     return _describe(graph, entries, chosen, asked)
 
 
@@ -67,16 +80,47 @@ def _outputs(graph: Graph, parts: Anatomy, signature: Signature | None, asked: S
 
 
 def _inputs(
-    graph: Graph, parts: Anatomy, signature: Signature | None, asked: Mapping[str, Shape | None], outputs: list[str]
+    source: SourceModel,
+    parts: Anatomy,
+    signature: Signature | None,
+    asked: Mapping[str, Shape | None],
+    outputs: list[str],
+    given: Mapping[str, Array],
 ) -> Choices:
+    graph = source.graph
     known = dict.fromkeys(asked, "named by the user")
     if signature is not None and not asked:
         known = {tensor_name(name): f"signature {signature.name}" for name in signature.inputs.values()}
         known = {name: reason for name, reason in known.items() if not _is_text(graph, name)}
-    forward, _ = remove_dropout(graph.pruned(outputs))
-    found = choose_inputs(forward.pruned(outputs), outputs, parts, given=known)
-    given = tuple(Choice(name, reason) for name, reason in known.items())
-    return Choices((*given, *found.chosen), found.alternatives)
+    known.update(merged_pipelines(graph, outputs, parts, stop=known))
+    fixed = tuple(Choice(name, reason) for name, reason in known.items())
+    stubs = _endpoints(graph, Choices(fixed), {})
+    names = {stub.tensor: stub.name for stub in stubs}
+    results = [stub_of(stubs, tensor) for tensor in outputs]
+    forward, results = _forward(source, cut(graph, Interface(tuple(stubs), ())), results, given)
+    found = choose_inputs(forward, results, parts)
+    needed = {names.get(choice.tensor, choice.tensor): choice for choice in found.chosen}
+    position = {node.name: index for index, node in enumerate(graph)}
+    rest = [choice for name, choice in needed.items() if name not in known]
+    rest.sort(key=lambda choice: position.get(node_name(choice.tensor), 0))
+    used = tuple(choice for choice in fixed if choice.tensor in needed or choice.tensor in asked)
+    return Choices((*used, *rest), found.alternatives)
+
+
+def stub_of(stubs: Iterable[Endpoint], tensor: str) -> str:
+    """The name of ``tensor`` once the inputs ``stubs`` are cut."""
+    return next((stub.tensor for stub in stubs if stub.name == tensor), tensor)
+
+
+def _forward(
+    source: SourceModel, graph: Graph, outputs: list[str], given: Mapping[str, Array]
+) -> tuple[Graph, list[str]]:
+    """What ``outputs`` need of ``graph`` once training flags are off and dropout is gone, and their names there."""
+    flags = find_flags(graph, outputs, find_updates(graph), given, lambda node: current_value(source, node))
+    known = {**given, **{f"{flag.node}:0": flag.value for flag in flags}}
+    resolved = resolve(fix(graph, known), {}, outputs)
+    outputs = [resolved.renamed.get(tensor, tensor) for tensor in outputs]
+    return remove_dropout(resolved.graph.pruned(outputs))[0].pruned(outputs), outputs
 
 
 def _is_text(graph: Graph, tensor: str) -> bool:
@@ -136,27 +180,29 @@ def _did_you_mean(graph: Graph, name: str) -> str:
 
 
 def _describe(graph: Graph, entries: Choices, chosen: Choices, asked: Mapping[str, Shape | None]) -> Interface:
-    tensors = [choice.tensor for choice in entries.chosen]
-    types = static_types(graph, tensors)
-    taken: set[str] = set()
-    inputs = []
-    for choice in entries.chosen:
-        declared = types.get(choice.tensor, TensorType(FLOAT32, None))
-        shape = _agreed(choice.tensor, declared.shape, asked.get(choice.tensor))
-        tensor = _legal(graph, choice.tensor, taken)
-        inputs.append(Endpoint(choice.tensor, tensor, declared.dtype, shape, choice.reason, entries.alternatives))
+    inputs = _endpoints(graph, entries, asked)
     fixed = {endpoint.name for endpoint in inputs if asked.get(endpoint.name) is not None}
-    results = [choice.tensor for choice in chosen.chosen]
+    results = [stub_of(inputs, choice.tensor) for choice in chosen.chosen]
     inputs = free_batch(graph, inputs, results, fixed)
-    found = static_types(cut(graph, Interface(tuple(inputs), ())), results)
-    unknown = TensorType(FLOAT32, None)
+    types = static_types(cut(graph, Interface(tuple(inputs), ())), results)
     outputs = []
-    for choice in chosen.chosen:
-        kind = found.get(choice.tensor, unknown)
-        renamed = {endpoint.name: endpoint.tensor for endpoint in inputs}
-        tensor = renamed.get(choice.tensor, choice.tensor)
+    for choice, tensor in zip(chosen.chosen, results, strict=True):
+        kind = types.get(tensor, UNKNOWN)
         outputs.append(Endpoint(choice.tensor, tensor, kind.dtype, kind.shape, choice.reason, chosen.alternatives))
     return Interface(tuple(inputs), tuple(outputs))
+
+
+def _endpoints(graph: Graph, entries: Choices, asked: Mapping[str, Shape | None]) -> list[Endpoint]:
+    types = static_types(graph, [choice.tensor for choice in entries.chosen])
+    taken: set[str] = set()
+    endpoints = []
+    for choice in entries.chosen:
+        declared = types.get(choice.tensor, UNKNOWN)
+        shape = declared.shape if declared.shape is not None else shape_from_readers(graph, choice.tensor)
+        shape = _agreed(choice.tensor, shape, asked.get(choice.tensor))
+        tensor = _legal(graph, choice.tensor, taken)
+        endpoints.append(Endpoint(choice.tensor, tensor, declared.dtype, shape, choice.reason, entries.alternatives))
+    return endpoints
 
 
 def _legal(graph: Graph, tensor: str, taken: set[str]) -> str:

@@ -151,6 +151,8 @@ class _Search:
         readers = self.graph.consumers(name)
         watching = [r for r in readers if SUMMARY.fullmatch(r.op) or SINK.fullmatch(r.op)]
         others = [r for r in readers if r not in watching]
+        if not others and node.op == "Exit":
+            return ""  # a loop gives back all that it carries, whether anyone wants it or not
         if not others:
             return "only a summary reads it" if watching else "nothing reads it"
         if any(reader.name in self.loss for reader in others):

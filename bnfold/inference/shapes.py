@@ -16,6 +16,13 @@ from bnfold.inference.cut import Interface, cut
 PROBE = 7
 """A batch size that no graph fixes by chance."""
 
+RANKS = {"Conv2D": 4, "DepthwiseConv2dNative": 4, "Conv3D": 5, "MatMul": 2}
+"""Layers that say what their input looks like."""
+
+ELEMENTWISE = frozenset({"Identity", "Cast", "Mul", "Sub", "Add", "AddV2", "RealDiv", "Div", "Relu", "Switch"})
+REACH = 6
+"""How many of those to look through on the way to a layer."""
+
 
 def static_types(graph: Graph, tensors: Iterable[str]) -> dict[str, TensorType]:
     """Types of all tensors that ``tensors`` depend on, as far as they can be told.
@@ -78,11 +85,23 @@ def _shapes(graph: Graph, node: Node) -> Sequence[Shape | None]:
         return _queue_shapes(graph, node)
     if isinstance(found := node.attrs.get("output_shapes"), list):
         return found
+    if node.op.startswith(("ParseExample", "ParseSingleExample")):
+        return _parsed_shapes(node)
     if node.op in ("DecodeJpeg", "DecodePng", "DecodeAndCropJpeg"):
         return [(None, None, node.attrs.get("channels") or None)]
     if node.op == "Mfcc":
         return [(None, None, node.attrs.get("dct_coefficient_count"))]
     return []
+
+
+def _parsed_shapes(node: Node) -> list[Shape | None]:
+    """Sparse features first, three tensors each, then the dense ones."""
+    sparse = len(node.attrs.get("sparse_types") or [])
+    batch: Shape = (None,) if node.op.startswith("ParseExample") else ()
+    dense: list[Shape | None] = [
+        None if shape is None else (*batch, *shape) for shape in node.attrs.get("dense_shapes") or []
+    ]
+    return [None] * (3 * sparse) + dense
 
 
 def _queue_shapes(graph: Graph, node: Node) -> list[Shape | None]:
@@ -96,6 +115,31 @@ def _queue_shapes(graph: Graph, node: Node) -> list[Shape | None]:
         size = int(count.attrs["value"]) if count is not None and count.op == "Const" else None
         return [None if shape is None else (size, *shape) for shape in shapes]
     return list(shapes)
+
+
+def shape_from_readers(graph: Graph, tensor: str) -> Shape | None:
+    """The shape of ``tensor`` as the first layer behind it demands, every size but the channels unknown."""
+    for _ in range(REACH):
+        readers = graph.readers(tensor)
+        for reader in readers:
+            if reader.op in RANKS and reader.inputs[0] == tensor:
+                return _demanded(graph, reader)
+        onward = [reader for reader in readers if reader.op in ELEMENTWISE]
+        if not onward:
+            return None
+        tensor = onward[0].output
+    return None
+
+
+def _demanded(graph: Graph, layer: Node) -> Shape:
+    rank = RANKS[layer.op]
+    channels = None
+    kernel = static_types(graph, [layer.inputs[1]]).get(layer.inputs[1])
+    if kernel is not None and kernel.shape is not None:
+        axis = (1 if layer.attrs.get("transpose_b") else 0) if layer.op == "MatMul" else -2
+        channels = kernel.shape[axis]
+    first = str(layer.attrs.get("data_format", "")).startswith("NC")
+    return (None, channels, *[None] * (rank - 2)) if first else (*[None] * (rank - 1), channels)
 
 
 def free_batch(graph: Graph, inputs: list[Endpoint], outputs: list[str], fixed: Collection[str]) -> list[Endpoint]:

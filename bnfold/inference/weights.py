@@ -75,9 +75,11 @@ def find_shadows(graph: Graph, names: Iterable[str]) -> dict[str, list[str]]:
             if tracked in wanted and shadow.name not in found.setdefault(tracked, []):
                 found[tracked].append(shadow.name)
     for name in wanted:
-        node = graph.get(name + SUFFIX)
-        if name not in found and node is not None and node.op in VARIABLE_OPS and node.name not in updated:
-            found[name] = [node.name]
+        namesake = graph.get(name + SUFFIX)
+        if name in found or namesake is None or namesake.name in updated:
+            continue
+        if namesake.op in VARIABLE_OPS:
+            found[name] = [namesake.name]
     return {name: found[name] for name in sorted(found) if found[name]}
 
 
