@@ -35,6 +35,20 @@ class InferenceError(BnfoldError):
     """The training graph cannot be turned into an inference graph without guessing."""
 
 
+class UnboundError(InferenceError):
+    """Batch norms normalise by the batch, and no variable keeps the moving averages of its moments.
+
+    Parameters
+    ----------
+    layers : tuple of Unbound
+        Each of them (`bnfold.graph.stages.Unbound`), for whoever computes the statistics from data.
+    """
+
+    def __init__(self, message: str, *, layers: tuple[Any, ...], hint: str, node: str) -> None:
+        super().__init__(message, hint=hint, node=node)
+        self.layers = layers
+
+
 class FoldError(BnfoldError):
     """A batch norm cannot be folded, and the caller asked that all of them be."""
 

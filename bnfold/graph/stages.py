@@ -227,6 +227,29 @@ class BatchNorm:
 
 
 @dataclass(frozen=True)
+class Unbound:
+    """A batch norm without moving statistics.
+
+    Attributes
+    ----------
+    name : str
+        The layer's name.
+    mean, variance : str
+        The tensors of the source's graph with the moments of the batch.
+    dtype : DType
+        Of the moments.
+    shape : Shape or None
+        Of the moments; the reduced axes may be kept, as ones.
+    """
+
+    name: str
+    mean: str
+    variance: str
+    dtype: DType
+    shape: Shape | None
+
+
+@dataclass(frozen=True)
 class InferenceGraph:
     """What `infer` returns, and `fold` too: a graph of constants and pure ops, ready to run.
 

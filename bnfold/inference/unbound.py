@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bnfold.errors import InferenceError
+from bnfold.errors import UnboundError
 from bnfold.graph import Graph, Node, node_name
+from bnfold.graph.stages import Unbound
 from bnfold.inference.binding import Bound, siblings
-from bnfold.inference.fused import BETA, FUSED, GAMMA, X, is_training
+from bnfold.inference.fused import BATCH_MEAN, BATCH_VARIANCE, BETA, FUSED, GAMMA, X, is_training
 from bnfold.inference.moments import MomentBinder
 from bnfold.inference.naming import layer_name
 from bnfold.inference.normalisation import Normalisation, find_normalisations
@@ -68,24 +69,30 @@ def refuse_unbound(forward: Graph) -> None:
 
     Raises
     ------
-    InferenceError
-        Names them all.
+    UnboundError
+        Has them all.
     """
-    names = [
-        layer_name(node.name)
-        for node in forward
-        if node.op in FUSED and is_training(node) and not is_layer_norm(forward, node)
+    fused = [node for node in forward if node.op in FUSED and is_training(node) and not is_layer_norm(forward, node)]
+    layers = [
+        _unbound_layer(forward, layer_name(node.name), node.tensor(BATCH_MEAN), node.tensor(BATCH_VARIANCE))
+        for node in fused
     ]
-    names += [norm.name for norm in _unbound(forward)]
-    if names:
-        names = list(dict.fromkeys(names))
-        raise InferenceError(
+    layers += [_unbound_layer(forward, n.name, n.mean, n.variance) for n in _unbound(forward) if n.mean is not None]
+    if layers:
+        names = list(dict.fromkeys(layer.name for layer in layers))
+        raise UnboundError(
             f"{_count(names)} by the moments of the batch, and no variable holds their moving averages:"
             f" {_listed(names)}",
-            hint="statistics must be computed from data: run the training graph over some batches and save their moving"
-            " averages, or name the variables that hold them: --bind LAYER=MEAN,VARIANCE",
+            layers=tuple(layers),
+            hint="statistics must be computed from data: bnfold calibrate SOURCE TARGET --data …, or name the"
+            " variables that hold them: --bind LAYER=MEAN,VARIANCE",
             node=names[0],
         )
+
+
+def _unbound_layer(forward: Graph, name: str, mean: str, variance: str) -> Unbound:
+    found = forward.types[mean]
+    return Unbound(name, mean, variance, found.dtype, found.shape)
 
 
 def _count(names: list[str]) -> str:
