@@ -15,6 +15,7 @@ from bnfold.fold.algebra import Affine
 from bnfold.fold.batch_norm import is_fused_batch_norm
 from bnfold.fold.forge import Forged
 from bnfold.fold.plan import Compose, Merge, Pass, Plan, Rewrite
+from bnfold.fold.row import Kernel
 from bnfold.fold.rules import LINEAR_OPS
 from bnfold.fold.scene import Chain, Scene
 from bnfold.fold.worth import is_shared
@@ -183,12 +184,12 @@ class Surgeon:
 
     def _put_bias(self, name: str, linear: Node, bias: Array) -> Node:
         """A node ``name`` that adds ``bias``, of the rank of ``linear``'s output, to it."""
-        type_ = self.graph.types[linear.output]
-        rank = bias.ndim
-        axes = [axis for axis in range(rank) if bias.shape[axis] > 1] or [rank - 1]
-        layout = {rank - 1: "NHWC", 1: "NCHW"}.get(axes[0]) if len(axes) == 1 and rank > 1 else None
-        size = type_.shape[axes[0]] if type_.shape is not None else None
-        if layout is None or size is None:
+        type_, kernel = self.graph.types[linear.output], self.scene.kernel(linear)
+        assert isinstance(kernel, Kernel)
+        axis, rank = kernel.output_axis, bias.ndim
+        layout = "NHWC" if axis == rank - 1 else "NCHW" if axis == 1 and rank > 2 else None
+        size = type_.shape[axis] if type_.shape is not None else None
+        if layout is None or size is None or any(n > 1 for a, n in enumerate(bias.shape) if a != axis):
             term = self._constant(f"{name}/bias", bias, type_.dtype)
             return self._put(Node(name, "AddV2", (linear.output, term), {"T": type_.dtype}), type_, near=linear.name)
         term = self._constant(f"{name}/bias", np.broadcast_to(bias.reshape(-1), size), type_.dtype)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bnfold.fold import fold_batch_norms
-from bnfold.graph import DType, Graph, node_name, tensor_name
+from bnfold.graph import Graph, tensor_name
 from bnfold.graph.evaluate import run, with_types
 from bnfold.graph.graph_def import from_graph_def
 from bnfold.graph.stages import BatchNorm, Endpoint, Folding, InferenceGraph
@@ -227,18 +227,3 @@ def ops(folding: Folding | InferenceGraph) -> list[str]:
 
 def names_of(folding: Folding) -> set[str]:
     return {node.name for node in folding.inference.graph}
-
-
-__all__ = [
-    "DType",
-    "Net",
-    "assert_same",
-    "build",
-    "feeds_for",
-    "fold",
-    "names_of",
-    "node_name",
-    "ops",
-    "runtime_ops",
-    "tf",
-]
