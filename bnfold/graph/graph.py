@@ -260,30 +260,37 @@ class Graph:
     ) -> list[Node]:
         """The nodes that ``tensors`` depend on (all nodes by default), each after its inputs.
 
-        Back edges of TF 1 loops (NextIteration → Merge) are not followed from the Merge's side but every node of
-        the loop is included.
+        The back edges of TF 1 loops (NextIteration → Merge) do not count: a Merge comes before what follows it, and
+        every node of the loop is included.
         """
         roots = [node_name(t) for t in tensors] if tensors is not None else list(self._nodes)
         stops = set(stop)
         order: list[Node] = []
-        state: dict[str, bool] = {}  # False: entered, True: placed
+        seen: set[str] = set()
         stack: list[tuple[str, bool]] = [(name, False) for name in reversed(roots)]
-        while stack:
-            name, leaving = stack.pop()
+        back: list[str] = []  # NextIterations, visited once all else is placed
+        while stack or back:
+            name, leaving = stack.pop() if stack else (back.pop(), False)
             if leaving:
-                state[name] = True
                 order.append(self._nodes[name])
                 continue
-            if name in state or name not in self._nodes:
+            if name in seen or name not in self._nodes:
                 continue
-            state[name] = False
+            seen.add(name)
             stack.append((name, True))
             node = self._nodes[name]
             before = [node_name(t) for t in node.inputs if t not in stops]
             if controls:
                 before += node.controls
+            if node.op in ("Merge", "RefMerge"):
+                back += [parent for parent in before if self._closes_loop(parent)]
+                before = [parent for parent in before if not self._closes_loop(parent)]
             stack.extend((parent, False) for parent in reversed(before))
         return order
+
+    def _closes_loop(self, name: str) -> bool:
+        node = self._nodes.get(name)
+        return node is not None and node.op in ("NextIteration", "RefNextIteration")
 
     def ancestors(self, tensors: Iterable[str], *, stop: Iterable[str] = ()) -> set[str]:
         """Names of the nodes that ``tensors`` depend on through data inputs, their producers included."""
