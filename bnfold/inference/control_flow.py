@@ -12,7 +12,15 @@ from bnfold.inference.scalars import evaluate_scalar
 SWITCHES = frozenset({"Switch", "RefSwitch"})
 MERGES = frozenset({"Merge", "RefMerge"})
 SELECTS = frozenset({"Select", "SelectV2"})
+BRANCHING = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
 BACK_EDGES = frozenset({"NextIteration", "RefNextIteration"})
+
+
+def predicate_of(node: Node) -> str | None:
+    """The tensor that decides which way conditional ``node`` goes; None for other ops."""
+    if node.op in SWITCHES:
+        return node.inputs[1]
+    return node.inputs[0] if node.op in SELECTS or node.op in BRANCHING else None
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ class _Walk:
             self.visit_switch(node)
         elif node.op in SELECTS:
             self.visit_select(node)
-        elif node.op in ("If", "StatelessIf", "Case", "StatelessCase"):
+        elif node.op in BRANCHING:
             self.visit_branching(node)
         else:
             evaluate_scalar(node, self.resolved_inputs(node), self.values)

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from bnfold.errors import InferenceError
-from bnfold.graph import Array, Graph, Node, Shape, node_name
+from bnfold.graph import Array, Graph, Shape, node_name
 from bnfold.graph.evaluate import with_types
 from bnfold.graph.graph_def import op_definition
 from bnfold.graph.stages import Endpoint, InferenceGraph, Note, SourceModel
@@ -19,10 +17,12 @@ from bnfold.inference.cut import Interface, cut
 from bnfold.inference.dropout import remove_dropout
 from bnfold.inference.freeze import fold_constants, freeze
 from bnfold.inference.fused import FusedBinder
-from bnfold.inference.given import fix, given_values
+from bnfold.inference.given import current_value, fix, given_values
 from bnfold.inference.health import examine, refuse_poisoned
 from bnfold.inference.interface import find_interface
 from bnfold.inference.layers import Layer, Provenance, find_layers, parameters, record
+from bnfold.inference.legacy import modernise
+from bnfold.inference.loops import enter_constants
 from bnfold.inference.moments import MomentBinder, drop_renormalisation
 from bnfold.inference.moving_statistics import Update, find_updates
 from bnfold.inference.stored_values import StoredValues
@@ -74,7 +74,7 @@ def infer(
     given = given_values(source.graph, set_values or {})
     interface = find_interface(source, inputs=inputs, outputs=outputs, given=given)
     results = [endpoint.tensor for endpoint in interface.outputs]
-    whole = cut(source.graph, interface)
+    whole = cut(modernise(source.graph), interface)
     updates = find_updates(whole)
     switched = _switch_off_training(whole, results, updates, given, source)
     interface = _renamed(interface, switched.resolved.renamed)
@@ -117,15 +117,7 @@ class _BoundGraph:
 def _switch_off_training(
     whole: Graph, results: list[str], updates: tuple[Update, ...], given: Mapping[str, Array], source: SourceModel
 ) -> _Switched:
-    def current(node: Node) -> Array | None:
-        if node.op == "PlaceholderWithDefault":
-            return whole.value(node.inputs[0])
-        if node.op == "Const":
-            return np.asarray(node.attrs["value"])
-        variable = source.variables.get(node.name)
-        return variable.read() if variable is not None and variable.key is not None else None
-
-    flags = find_flags(whole, results, updates, given, current)
+    flags = find_flags(whole, results, updates, given, lambda node: current_value(source, node))
     known = {**given, **{f"{flag.node}:0": flag.value for flag in flags}}
     resolved = resolve(fix(whole, known), {}, results)
     notes = tuple(
@@ -229,7 +221,7 @@ def _frozen(
     values = parameters(frozen, layers)
     for layer, value in zip(layers, values, strict=True):
         refuse_poisoned(layer.name, value)
-    graph = fold_constants(frozen, results)
+    graph = enter_constants(fold_constants(frozen, results))
     norms = tuple(record(layer, value, graph) for layer, value in zip(layers, values, strict=True))
     health = examine(norms, step=source.step, frozen_rates=frozenset(u.variable for u in updates if u.rate == 0))
     return InferenceGraph(

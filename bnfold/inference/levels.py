@@ -11,7 +11,10 @@ REDUCTIONS = frozenset({"Mean", "Sum", "EuclideanNorm"})
 STRUCTURE = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "VariableShape"})
 """Ops whose output depends on the shape of their input alone."""
 
-SOURCES = frozenset({"Placeholder", "PlaceholderWithDefault"}) | RANDOM
+LOOPS = frozenset({"Enter", "Merge", "NextIteration", "LoopCond"})
+"""What goes round in a loop of TensorFlow 1 counts as data."""
+
+SOURCES = frozenset({"Placeholder", "PlaceholderWithDefault"}) | RANDOM | LOOPS
 
 
 class Level(IntEnum):
@@ -44,10 +47,19 @@ class Levels:
         node = self.graph.find_producer(tensor)
         if node is None:
             return Level.DATA
-        level = self._nodes[node.name]
+        level = self.of_node(node.name)
         if level is Level.DATA and node.op.startswith("FusedBatchNorm") and output_index(tensor) > 0:
             return Level.STATISTIC
         return level
+
+    def of_node(self, name: str) -> Level:
+        """The level of a node's outputs; nodes added since are constant."""
+        return self._nodes.get(name, Level.CONSTANT)
+
+    def takes_down(self, node: Node) -> bool:
+        """Whether ``node`` makes a statistic of data."""
+        is_reduced = self.of_node(node.name) is Level.STATISTIC or node.op.startswith("FusedBatchNorm")
+        return is_reduced and any(self.of_node(node_name(tensor)) is Level.DATA for tensor in node.inputs)
 
     def _level(self, node: Node) -> Level:
         if node.op in SOURCES:
@@ -62,11 +74,12 @@ class Levels:
 
 
 def reduces_batch(graph: Graph, node: Node) -> bool:
-    """Whether ``node`` is a reduction over the first axis and some, but not all, of the others' product."""
-    shape = graph.shape_of(node.inputs[0])
+    """Whether ``node`` reduces the first axis, but not all of them: what it gives belongs to no sample."""
     axes = graph.value(node.inputs[1])
-    if shape is None or axes is None:
+    if axes is None:
         return False
-    rank = len(shape)
-    reduced = {int(axis) % rank for axis in axes.reshape(-1)} if rank else set()
-    return 0 in reduced and len(reduced) < rank
+    shape = graph.shape_of(node.inputs[0])
+    if shape is None:
+        return 0 in axes.reshape(-1)
+    reduced = {int(axis) % len(shape) for axis in axes.reshape(-1)} if shape else set()
+    return 0 in reduced and len(reduced) < len(shape)

@@ -34,14 +34,30 @@ class MomentBinder:
         """Of each variable bound."""
 
     def bind(self) -> None:
+        """Go with the data: what is computed from statistics already bound (the deviation) is none of its own."""
         levels = Levels(self.forward)
-        for tensor in self.averages.tensors():
-            if node_name(tensor) not in self.forward or levels[tensor] is not Level.STATISTIC:
+        position = {node.name: index for index, node in enumerate(self.forward.topological())}
+        averaged = [tensor for tensor in self.averages.tensors() if node_name(tensor) in position]
+        for tensor in sorted(averaged, key=lambda t: position[node_name(t)]):
+            if levels[tensor] is not Level.STATISTIC or not self.is_of_data(tensor, levels):
                 continue
             layer = layer_name(node_name(tensor))
             bound = self.averages.keeper(tensor, layer)
             if bound is not None:
                 self.put(tensor, bound, layer)
+
+    def is_of_data(self, tensor: str, levels: Levels) -> bool:
+        """Whether a statistic is still computed from data, given what has been bound so far."""
+        stack, seen = [node_name(tensor)], set[str]()
+        while stack:
+            node = self.forward.get(stack.pop())
+            if node is None or node.name in seen or levels.of_node(node.name) is Level.CONSTANT:
+                continue
+            seen.add(node.name)
+            if levels.takes_down(node):
+                return True
+            stack.extend(node_name(t) for t in node.inputs)
+        return False
 
     def put(self, tensor: str, bound: Bound, layer: str) -> None:
         """Make the readers of the statistic ``tensor`` read the variable that is ``bound`` to it.

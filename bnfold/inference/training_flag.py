@@ -15,7 +15,7 @@ import numpy as np
 from bnfold.errors import InferenceError
 from bnfold.graph import Array, DType, Graph, Node, node_name
 from bnfold.inference.anatomy import RANDOM
-from bnfold.inference.control_flow import SELECTS, SWITCHES, resolve
+from bnfold.inference.control_flow import predicate_of, resolve
 from bnfold.inference.fused import FUSED, is_training
 from bnfold.inference.moving_statistics import Update
 from bnfold.inference.variables import VARIABLE_OPS
@@ -122,9 +122,12 @@ def find_flags(
 
 
 def leaves_of(graph: Graph, predicate: str) -> list[Node]:
-    """The placeholders, variables and bool constants that decide ``predicate``."""
+    """The placeholders, variables and bool constants that decide ``predicate``.
+
+    A constant in a branch of a TensorFlow 1 cond is tied to it by a control input; the cond's predicate decides.
+    """
     found: dict[str, Node] = {}
-    stack, seen = [predicate], set()
+    stack, seen = [predicate], set[str]()
     while stack:
         tensor = stack.pop()
         node = graph.find_producer(tensor)
@@ -133,6 +136,8 @@ def leaves_of(graph: Graph, predicate: str) -> list[Node]:
         seen.add(tensor)
         if node.op in LOGIC:
             stack.extend(node.inputs)
+        elif node.op == "Const" and node.controls:
+            stack.extend(f"{name}:0" for name in node.controls)
         elif _may_be_flag(node):
             found[node.name] = node
     return list(found.values())
@@ -145,15 +150,6 @@ def _candidates(graph: Graph, outputs: list[str]) -> list[Node]:
         if (predicate := predicate_of(graph[name])) is not None:
             found.update((leaf.name, leaf) for leaf in leaves_of(graph, predicate))
     return [found[name] for name in sorted(found)]
-
-
-def predicate_of(node: Node) -> str | None:
-    """The tensor that decides which way conditional ``node`` goes; None for other ops."""
-    if node.op in SWITCHES:
-        return node.inputs[1]
-    if node.op in SELECTS or node.op in ("If", "StatelessIf", "Case", "StatelessCase"):
-        return node.inputs[0]
-    return None
 
 
 def _may_be_flag(node: Node) -> bool:
@@ -170,13 +166,15 @@ def _options(graph: Graph, node: Node) -> list[Array]:
     dtype = node.attrs["dtype"].numpy
     if dtype == np.bool_:
         return [np.asarray(False), np.asarray(True)]
-    compared = {
+    numbers = {
         int(value.item())
         for reader in graph.consumers(node.name)
         for tensor in reader.inputs
         if (value := graph.value(tensor)) is not None and value.size == 1 and value.dtype.kind in "iu"
     }
-    return [np.asarray(number, dtype=dtype) for number in sorted({0, 1} | compared)]
+    numbers |= {0, 1}
+    numbers.add(max(numbers) + 1)  # for the branch that no comparison names
+    return [np.asarray(number, dtype=dtype) for number in sorted(numbers)]
 
 
 Score = tuple[int, int, int]
