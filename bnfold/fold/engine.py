@@ -9,17 +9,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from bnfold.fold.algebra import affine
+from bnfold.fold.algebra import Affine, affine
 from bnfold.fold.backward import plan_backward
 from bnfold.fold.batch_norm import is_fused_batch_norm
 from bnfold.fold.fates import Fates
-from bnfold.fold.forge import Forged, forge
+from bnfold.fold.forge import Forged, fits, forge
 from bnfold.fold.forward import Meeting, plan_forward
 from bnfold.fold.plan import Absorb, Compose, Plan
 from bnfold.fold.row import Refused
 from bnfold.fold.scene import Chain, Scene
 from bnfold.fold.surgery import Surgeon
-from bnfold.fold.tidy import kernel_sizes, share_equal_copies, with_constant_casts
+from bnfold.fold.tidy import kernel_sizes, share_equal_copies, with_plain_constants
 from bnfold.fold.worth import (
     GROWTH,
     SMALL,
@@ -78,7 +78,7 @@ def _pattern(keep: str | None) -> re.Pattern[str] | None:
 class _Folder:
     def __init__(self, inference: InferenceGraph, keep: re.Pattern[str] | None) -> None:
         self.inference = inference
-        graph = with_constant_casts(inference.graph)
+        graph = with_plain_constants(inference.graph)
         kept = [norm for norm in inference.batch_norms if keep is not None and keep.search(norm.name)]
         outputs = [endpoint.tensor for endpoint in inference.outputs]
         self.scene = Scene(graph, outputs, (name for norm in kept for name in norm.nodes))
@@ -178,6 +178,8 @@ class _Folder:
         if map_.is_scale or map_.is_shift or not map_.scale.all():
             return False
         rest = affine(np.ones_like(map_.scale), map_.shift / map_.scale)
+        if not self._can_write(rest, chain):
+            return False
         for meeting in MEETINGS[:2]:
             plan = plan_forward(chain, map_.only_scale(), self.scene, meeting)
             forged = plan if isinstance(plan, Refused) else self._forge(plan)
@@ -196,7 +198,7 @@ class _Folder:
         """Write a chain that stays as one map, where that is fewer ops."""
         graph, last = self.scene.graph, node_name(chain.y)
         fused = any(is_fused_batch_norm(graph[name]) for name in chain.nodes)
-        if not work_of_map(chain.map, fused).less_than(work):
+        if not work_of_map(chain.map, fused).less_than(work) or not self._can_write(chain.map, chain):
             return False
         staying = norms[-1] if norms else None
         going = [name for name in chain.nodes if name != last or staying is None]
@@ -206,6 +208,9 @@ class _Folder:
             self.scene.owner[last] = staying
             self.fates.keep([staying], reason)
         return True
+
+    def _can_write(self, map_: Affine, chain: Chain) -> bool:
+        return all(fits(value, self.scene, chain.y) for value in (map_.scale, map_.shift))
 
     def _look_again(self, plan: Plan) -> None:
         """The maps that took another one may now go where they could not."""

@@ -40,7 +40,7 @@ def forge(plan: Plan, scene: Scene) -> list[Forged] | Refused:
     """The constants of each Absorb of ``plan``, in order, or why one cannot be."""
     forged = []
     for move in plan:
-        if not all(_fits(value, scene, f"{move.node}:0") for value in _operands(move, scene)):
+        if not all(fits(value, scene, f"{move.node}:0") for value in _operands(move, scene)):
             return Refused(f"a constant of {move.node} overflows its type")
         if isinstance(move, Absorb):
             made = _forge(move, scene)
@@ -68,7 +68,7 @@ def _forge(move: Absorb, scene: Scene) -> Forged | Refused:
             return Refused(f"the kernel of {node.name} {new_kernel.made.trouble} {new_kernel.made.value.dtype}")
     if not bias.any():
         return Forged(move, kernel, new_kernel, tensor, None)
-    if not _fits(bias, scene, node.output):
+    if not fits(bias, scene, node.output):
         return Refused(f"the bias of {node.name} overflows its type")
     return Forged(move, kernel, new_kernel, tensor, bias)
 
@@ -93,9 +93,10 @@ def _response(kernel: Kernel, tensor: str, move: Absorb, scene: Scene) -> Array 
     return kernel.respond(exact, move.map)
 
 
-def _fits(bias: Array, scene: Scene, tensor: str) -> bool:
+def fits(value: Array, scene: Scene, tensor: str) -> bool:
+    """Whether ``value`` is finite in the type of ``tensor``."""
     found = scene.graph.type_of(tensor)
     assert found is not None
     assert found.dtype.numpy is not None
     with np.errstate(over="ignore"):
-        return bool(np.isfinite(bias.astype(found.dtype.numpy).astype(np.float64)).all())
+        return bool(np.isfinite(value.astype(found.dtype.numpy).astype(np.float64)).all())

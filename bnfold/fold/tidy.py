@@ -1,4 +1,4 @@
-"""Before and after folding: constants behind a Cast made plain, equal copies of one kernel made one."""
+"""Before and after folding: constants behind a Cast or a view made plain, equal copies of one kernel made one."""
 
 from __future__ import annotations
 
@@ -6,19 +6,30 @@ from collections import defaultdict
 
 from bnfold.fold.rules import LINEAR_OPS
 from bnfold.fold.scene import Scene
-from bnfold.graph import Array, Graph, TensorType, constant
+from bnfold.graph import Array, Graph, constant
+
+VIEWS = ("Reshape", "ExpandDims", "Squeeze")
 
 
-def with_constant_casts(graph: Graph) -> Graph:
-    """A copy of ``graph`` in which a Cast of a floating-point constant is a constant of its own."""
+def with_plain_constants(graph: Graph) -> Graph:
+    """A copy of ``graph`` in which a Cast, view or Identity of a floating-point constant is a constant of its own.
+
+    Keras reads the kernel of a Conv1D through ExpandDims, and a mixed-precision kernel through Cast.
+    """
     plain = graph.copy()
-    for node in list(graph):
-        if node.op != "Cast":
+    for node in graph.topological():
+        if node.op not in ("Cast", *VIEWS):
             continue
-        value, dtype = plain.value(node.inputs[0]), node.attrs["DstT"]
-        if value is not None and dtype.is_floating and node.attrs["SrcT"].is_floating:
-            plain.replace(constant(node.name, value.astype(dtype.numpy)))
-            plain.types[node.output] = TensorType(dtype, tuple(value.shape))
+        source = plain.find_producer(node.inputs[0])
+        while source is not None and source.op == "Identity":
+            source = plain.find_producer(source.inputs[0])
+        if source is None or source.op != "Const" or not source.attrs["dtype"].is_floating:
+            continue
+        value, type_ = source.attrs["value"], plain.types[node.output]
+        if node.op == "Cast" and type_.dtype.is_floating:
+            plain.replace(constant(node.name, value.astype(type_.dtype.numpy)))
+        elif node.op in VIEWS and type_.shape is not None:
+            plain.replace(constant(node.name, value.reshape([-1 if size is None else size for size in type_.shape])))
     return plain
 
 

@@ -64,7 +64,7 @@ class Net:
             is_training=False,
             name=name,
         ).y
-        self._note(name, x, y, (y.op.name,), axis, vectors)
+        self.note(name, x, y, (y.op.name,), axis, vectors)
         return y
 
     def unfused(
@@ -98,10 +98,10 @@ class Net:
             raise ValueError(form)
         ops = tf.compat.v1.get_default_graph().get_operations()[first:]
         nodes = tuple(op.name for op in ops if op.type != "Const")
-        self._note(name, x, y, nodes, axis, (gamma, beta, mean, variance))
+        self.note(name, x, y, nodes, axis, (gamma, beta, mean, variance))
         return y
 
-    def _note(self, name: str, x: Any, y: Any, nodes: tuple[str, ...], axis: int, vectors: Any) -> None:
+    def note(self, name: str, x: Any, y: Any, nodes: tuple[str, ...], axis: int, vectors: Any) -> None:
         gamma, beta, mean, variance = vectors
         form = "unfused" if len(nodes) > 1 else "FusedBatchNormV3"
         self.norms.append(
