@@ -25,6 +25,8 @@ class SourceKeywords(TypedDict, total=False):
     rename_variables: Mapping[str, str]
     tags: str | None
     signature: str | None
+    model: Any
+    custom_objects: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class SourceOptions:
         Prefix in the graph → prefix in the checkpoint.
     tags, signature : str or None
         Of a SavedModel.
+    model : callable or Keras model, optional
+        What computes the graph of a checkpoint that holds values only.
+    custom_objects : mapping of str to object
+        Layers and functions that a Keras file uses and Keras does not have.
     """
 
     inputs: Mapping[str, Shape | None] | None = None
@@ -61,9 +67,11 @@ class SourceOptions:
     rename_variables: Mapping[str, str] = field(default_factory=dict)
     tags: str | None = None
     signature: str | None = None
+    model: Any = None
+    custom_objects: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The options that are not at their defaults."""
+        """The options that are not at their defaults; objects in memory are left out."""
         values = {
             "inputs": None if self.inputs is None else {k: v and list(v) for k, v in self.inputs.items()},
             "outputs": None if self.outputs is None else list(self.outputs),

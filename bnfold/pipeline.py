@@ -35,7 +35,6 @@ def convert(
     source: Any,
     target: str | Path | None = None,
     *,
-    model: Any = None,
     strict: bool = False,
     fold: bool = True,
     keep: str | None = None,
@@ -58,8 +57,6 @@ def convert(
     target : str or Path, optional
         ``.onnx``, or ``.pb`` for the frozen inference graph. Written only when the outputs are equal (or
         ``check`` is False); what was there is replaced at once, never half-written.
-    model : callable or Keras model, optional
-        For checkpoints that hold no graph.
     strict : bool
         Make warnings errors.
     fold : bool
@@ -99,7 +96,7 @@ def convert(
     place = None if target is None else Target.at(target)
     options = SourceOptions(**how)
     stages = _Stages(observe)
-    loaded = stages.run("load", lambda: _load(source, options, model))
+    loaded = stages.run("load", lambda: _load(source, options))
     reference = stages.run("infer", lambda: _infer(loaded, options))
     if strict:
         _refuse_warnings(loaded.notes + reference.notes)
@@ -255,7 +252,7 @@ class _Stages:
 # The stages are imported when they run: each brings a heavy package or two.
 
 
-def _load(source: Any, options: SourceOptions, model: Any = None) -> SourceModel:
+def _load(source: Any, options: SourceOptions) -> SourceModel:
     from bnfold.load import load
 
     return load(
@@ -263,7 +260,8 @@ def _load(source: Any, options: SourceOptions, model: Any = None) -> SourceModel
         tags=options.tags,
         signature=options.signature,
         rename_variables=options.rename_variables,
-        model=model,
+        custom_objects=options.custom_objects,
+        model=options.model,
     )
 
 
