@@ -25,11 +25,15 @@ class Reference:
     """
 
     def __init__(self, inference: InferenceGraph, graph: Graph | None = None) -> None:
+        self._nodes = graph or inference.graph
         self.outputs = [endpoint.tensor for endpoint in inference.outputs]
         try:
-            self._session = Session(graph or inference.graph)
+            self._session = Session(self._nodes)
         except ValueError as error:
             raise VerificationError(f"TensorFlow refuses the inference graph: {_first_line(error)}") from error
+
+    def __contains__(self, node: object) -> bool:
+        return node in self._nodes
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str] | None = None) -> list[Array]:
         """The outputs, or the tensors ``fetches``.
