@@ -129,6 +129,11 @@ class Call:
         permutation = self._layout.inputs[index]
         return list(items) if permutation is None else [items[axis] for axis in permutation]
 
+    def per_out_axis(self, items: Sequence[T]) -> list[T]:
+        """``items``, one for each of TensorFlow's axes of the outputs, in the order the axes are stored."""
+        permutation = self._layout.outputs
+        return list(items) if permutation is None else [items[axis] for axis in permutation]
+
     # Values
 
     def input(self, index: int = 0) -> str:

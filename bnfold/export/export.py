@@ -52,7 +52,8 @@ def export(
     needed = graph.pruned(endpoint.tensor for endpoint in inference.outputs)
     check_lowerings((node for node in needed if node.name not in given), graph, opset)
 
-    scope = Scope("bnfold", graph, choose(graph), opset=opset)
+    outputs = [endpoint.tensor for endpoint in inference.outputs]
+    scope = Scope("bnfold", needed, choose(needed, outputs), opset=opset)
     scope.exported = {endpoint.tensor: endpoint.name for endpoint in (*inference.inputs, *inference.outputs)}
     for endpoint in inference.inputs:
         _declare_input(scope, endpoint)

@@ -8,12 +8,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bnfold.export import reshaping
+from bnfold.graph import Graph, Node
+
 Permutation = tuple[int, ...]
 
 
 @dataclass(frozen=True)
+class Form:
+    """How a node could work: its data inputs and its outputs as stored; None is TensorFlow's order."""
+
+    reads: Permutation | None
+    stores: Permutation | None
+
+
+@dataclass(frozen=True)
 class Placement:
-    """Base of the three kinds."""
+    """Base of the kinds. A kind without forms always reads and stores as TensorFlow does."""
+
+    def data_inputs(self, node: Node) -> tuple[int, ...]:
+        """The inputs whose layout is the node's; the others are always read as TensorFlow has them."""
+        return ()
+
+    def form_reading(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
+        """The form in which the node reads its data inputs as ``permutation``, if it has one."""
+        return None
+
+    def form_storing(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
+        """The form in which the node stores its outputs as ``permutation``, if it has one."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -30,6 +53,9 @@ class Spatial(Placement):
 
     data: tuple[int, ...] = (0,)
 
+    def data_inputs(self, node: Node) -> tuple[int, ...]:
+        return self.data
+
 
 @dataclass(frozen=True)
 class Follows(Placement):
@@ -41,15 +67,124 @@ class Follows(Placement):
         The inputs that share the layout of the outputs; None: all of them. Inputs of lower rank broadcast.
     constant : tuple of int
         Inputs (axes, paddings, sizes) that must be constants for the op to follow; read with `Call.value`.
+    unset : tuple of str
+        Attributes that must be 0 for the op to follow: the masks with which a slice changes the rank.
     """
 
     data: tuple[int, ...] | None = None
     constant: tuple[int, ...] = ()
+    unset: tuple[str, ...] = ()
+
+    def data_inputs(self, node: Node) -> tuple[int, ...]:
+        indices = range(len(node.inputs)) if self.data is None else (i % len(node.inputs) for i in self.data)
+        constants = {index % len(node.inputs) for index in self.constant}
+        return tuple(index for index in indices if index not in constants)
+
+    def form_reading(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
+        if not self._can(graph, node) or len(graph.shape_of(node.output) or ()) != len(permutation):
+            return None
+        return Form(permutation, permutation)
+
+    form_storing = form_reading
+
+    def _can(self, graph: Graph, node: Node) -> bool:
+        if any(node.attrs.get(name) for name in self.unset):
+            return False
+        return all(graph.value(node.inputs[index]) is not None for index in self.constant)
+
+
+@dataclass(frozen=True)
+class Drops(Placement):
+    """Takes axes away: reductions and Squeeze.
+
+    Attributes
+    ----------
+    axes : int or str
+        The input, or the attribute, that says which (none named: all of size 1).
+    keep : str or None
+        The attribute with which the axes stay, as size 1.
+    """
+
+    axes: int | str
+    keep: str | None = None
+
+    def data_inputs(self, node: Node) -> tuple[int, ...]:
+        return (0,)
+
+    def _dropped(self, graph: Graph, node: Node, rank: int) -> set[int] | None:
+        if isinstance(self.axes, int):
+            array = graph.value(node.inputs[self.axes])
+            return None if array is None else {int(axis) % rank for axis in array.flat}
+        named = node.attrs.get(self.axes)
+        if named:
+            return {int(axis) % rank for axis in named}
+        return {axis for axis, size in enumerate(graph.shape_of(node.inputs[0]) or ()) if size == 1}
+
+    def form_reading(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
+        dropped = self._dropped(graph, node, len(permutation))
+        if dropped is None:
+            return None
+        if self.keep and node.attrs.get(self.keep):
+            return Form(permutation, permutation)
+        return Form(permutation, reshaping.without_axes(permutation, dropped))
+
+    def form_storing(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
+        shape = graph.shape_of(node.inputs[0])
+        if shape is None:
+            return None
+        candidate = channels_first(len(shape))
+        form = self.form_reading(graph, node, candidate) if len(shape) > 2 else None
+        return form if form is not None and form.stores == permutation else None
+
+
+@dataclass(frozen=True)
+class Expands(Placement):
+    """ExpandDims: a new axis where input 1 says."""
+
+    def data_inputs(self, node: Node) -> tuple[int, ...]:
+        return (0,)
+
+    def form_storing(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
+        axis = graph.value(node.inputs[1])
+        if axis is None:
+            return None
+        return Form(reshaping.without_axes(permutation, {int(axis.flat[0]) % len(permutation)}), permutation)
+
+    def form_reading(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
+        form = self.form_storing(graph, node, channels_first(len(permutation) + 1))
+        return form if form is not None and form.reads == permutation else None
+
+
+@dataclass(frozen=True)
+class Reshapes(Placement):
+    """Reshape: where each axis, or the factors of one, can be followed from input to output."""
+
+    def data_inputs(self, node: Node) -> tuple[int, ...]:
+        return (0,)
+
+    def form_reading(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
+        before, after = graph.shape_of(node.inputs[0]), graph.shape_of(node.output)
+        stores = reshaping.carried(before, after, permutation)
+        return None if stores is None else Form(permutation, normal(stores))
+
+    def form_storing(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
+        before, after = graph.shape_of(node.inputs[0]), graph.shape_of(node.output)
+        reads = reshaping.carried(after, before, permutation)
+        return None if reads is None else Form(normal(reads), permutation)
+
+
+@dataclass(frozen=True)
+class Permutes(Placement):
+    """Transpose with a constant permutation: nothing moves, the result is the input seen otherwise."""
+
+    def data_inputs(self, node: Node) -> tuple[int, ...]:
+        return (0,)
 
 
 AS_TENSORFLOW = AsTensorFlow()
 SPATIAL = Spatial()
 FOLLOWS = Follows()
+SLICES = Follows(data=(0,), constant=(1, 2, 3), unset=("shrink_axis_mask", "new_axis_mask"))
 
 
 def channels_first(rank: int) -> Permutation:
@@ -63,3 +198,8 @@ def inverse(permutation: Permutation) -> Permutation:
 
 def is_identity(permutation: Permutation | None) -> bool:
     return permutation is None or permutation == tuple(range(len(permutation)))
+
+
+def normal(permutation: Permutation | None) -> Permutation | None:
+    """``permutation``, or None when it is the identity."""
+    return None if is_identity(permutation) else permutation

@@ -54,6 +54,7 @@ class Scope:
         self._bound: set[str] = set()
         self._makers: dict[str, OnnxNode] = {}
         self._adapted: dict[tuple[str, Permutation | None], str] = {}
+        self._transposes: dict[tuple[str, Permutation], str] = {}
 
     # Lowering
 
@@ -128,34 +129,41 @@ class Scope:
         return self._adapted[key]
 
     def _adapt(self, tensor: str, stored: Permutation | None, wanted: Permutation | None) -> str:
-        value = self._values[tensor]
-        rank = len(self.graph.shape_of(tensor) or ())
-        if not rank:
-            return value  # a scalar broadcasts in every layout
-        if wanted is not None and rank < len(wanted):
-            value = self._transposed(value, tensor, stored, None, rank)
-            missing = self.initializers.add(np.arange(len(wanted) - rank, dtype=np.int64), f"{tensor}/axes")
-            value = self._emit("Unsqueeze", [value, missing], f"{tensor}/expanded")
-            own = tuple(range(len(wanted)))
-            return (
-                value if wanted == own else self._emit("Transpose", [value], f"{tensor}/transposed", perm=list(wanted))
-            )
-        return self._transposed(value, tensor, stored, wanted, rank)
+        shape = self.graph.shape_of(tensor)
+        if not shape:
+            return self._values[tensor]  # a scalar broadcasts in every layout
+        if wanted is None or len(shape) == len(wanted):
+            return self._transposed(tensor, stored, wanted, shape)
+        value = self.read(tensor)
+        missing = self.initializers.add(np.arange(len(wanted) - len(shape), dtype=np.int64), f"{tensor}/axes")
+        value = self._emit("Unsqueeze", [value, missing], f"{tensor}/expanded")
+        return self._emit("Transpose", [value], f"{tensor}/transposed", perm=list(wanted))
 
-    def _transposed(
-        self, value: str, tensor: str, stored: Permutation | None, wanted: Permutation | None, rank: int
-    ) -> str:
-        own = tuple(range(rank))
+    def _transposed(self, tensor: str, stored: Permutation | None, wanted: Permutation | None, shape: Shape) -> str:
+        own = tuple(range(len(shape)))
         back = inverse(stored or own)
         permutation = tuple(back[axis] for axis in (wanted or own))
+        key = (self._values[tensor], permutation)
         if is_identity(permutation):
-            return value
-        name = self.exported.get(tensor, "") if wanted is None else ""
-        if not name or name in self.names:
-            name = f"{tensor}/transposed"
-        name = self._emit("Transpose", [value], name, perm=list(permutation))
-        self.onnx.types[name] = stored_type(self.graph.types[tensor], wanted)
-        return name
+            return self._values[tensor]
+        if key not in self._transposes:
+            name = self.exported.get(tensor, "") if wanted is None else ""
+            if not name or name in self.names:
+                name = f"{tensor}/transposed"
+            self._transposes[key] = self._emit_transpose(key[0], name, permutation, shape, stored or own)
+            self.onnx.types[self._transposes[key]] = stored_type(self.graph.types[tensor], wanted)
+        return self._transposes[key]
+
+    def _emit_transpose(
+        self, value: str, name: str, permutation: Permutation, shape: Shape, stored: Permutation
+    ) -> str:
+        """Where only axes of size 1 move, the elements stay where they are: a Reshape."""
+        sizes = [shape[stored[axis]] for axis in permutation]
+        wide = [axis for axis in permutation if shape[stored[axis]] != 1]
+        if wide == sorted(wide) and sizes.count(None) <= 1 and 0 not in sizes:
+            target = self.initializers.add(np.array([-1 if s is None else s for s in sizes], np.int64), f"{name}/shape")
+            return self._emit("Reshape", [value, target], name)
+        return self._emit("Transpose", [value], name, perm=list(permutation))
 
     def _emit(self, op: str, inputs: list[str], stem: str, **attrs: object) -> str:
         name = self.names.take(stem)
@@ -209,7 +217,7 @@ class Scope:
         """
         graph = _specialised(function, self.graph.functions, values or {}, shapes or {})
         self.graph = graph
-        self.layouts = choose(graph)
+        self.layouts = choose(graph, function.outputs)
         for tensor, value in zip(function.inputs, arguments, strict=True):
             self.bind_input(tensor, value)
         self.lower(function.outputs)
