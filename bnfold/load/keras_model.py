@@ -16,6 +16,7 @@ from bnfold.errors import LoadError
 from bnfold.graph.stages import SourceModel
 from bnfold.graph.tensorflow import tensorflow
 from bnfold.load.fingerprint import fingerprint
+from bnfold.load.keras_legacy import tolerant_layers
 from bnfold.load.request import Request
 from bnfold.load.traced import Value, held, source_of
 
@@ -31,6 +32,7 @@ REFUSED_LAYERS: Mapping[str, str] = {
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 _CONFIG = "config.json"
+_METADATA = "metadata.json"
 _LARGEST_CONFIG = 1 << 28
 
 
@@ -118,10 +120,7 @@ def _input_name(tensor: Any) -> str:
 
 def is_keras_file(path: Path) -> bool:
     """Whether ``path`` is a file of the two containers that Keras uses: zip and HDF5."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_HDF5)).startswith((_HDF5, _ZIP))
+    return path.is_file() and (_starts_with(path, _HDF5) or _starts_with(path, _ZIP))
 
 
 def read_config(path: Path) -> Any:
@@ -132,9 +131,7 @@ def read_config(path: Path) -> Any:
     LoadError
         When the file is damaged or holds weights only.
     """
-    with path.open("rb") as file:
-        is_hdf5 = file.read(len(_HDF5)) == _HDF5
-    text = _config_in_hdf5(path) if is_hdf5 else _config_in_zip(path)
+    text = _config_in_hdf5(path) if _starts_with(path, _HDF5) else _config_in_zip(path)
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -209,20 +206,42 @@ def _entries(config: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _build(path: Path, custom_objects: Mapping[str, Any]) -> Any:
-    keras = _keras()
+    """The model object, by the Keras that wrote the file where that is installed."""
+    hint = "pass its own layers as custom_objects={'Name': Class} from Python; or the model itself, loaded by you"
+    keras, layers = _keras(), dict(custom_objects)
+    if _is_keras_2(path):
+        if (tf_keras := _tf_keras()) is not None:
+            keras = tf_keras
+        else:
+            layers = {**tolerant_layers(keras), **layers}
+            hint += "; or install tf_keras, which reads all files of Keras 2"
     try:
-        with _with_suffix(path) as named:
-            return keras.models.load_model(named, custom_objects=dict(custom_objects), compile=False, safe_mode=True)
+        with _with_suffix(path) as name, keras.utils.custom_object_scope(layers):
+            return keras.models.load_model(name, compile=False, safe_mode=True)
     except Exception as error:  # Keras wraps what goes wrong in any of a dozen exceptions
-        hint = "pass its own layers as custom_objects={'Name': Class} from Python; or the model itself, loaded by you"
         raise LoadError(f"Keras cannot load {path.name}: {_line(error)}", hint=hint) from error
+
+
+def _is_keras_2(path: Path) -> bool:
+    """Whether Keras 2 wrote the file; it says so itself, and one that does not is older still."""
+    if _starts_with(path, _HDF5):
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            version = file.attrs.get("keras_version", "2")
+        return str(version.decode() if isinstance(version, bytes) else version).startswith(("1", "2"))
+    with zipfile.ZipFile(path) as archive:
+        try:
+            version = json.loads(archive.read(_METADATA)).get("keras_version", "3")
+        except (KeyError, ValueError, AttributeError, zipfile.BadZipFile):
+            version = "3"
+    return str(version).startswith("2")
 
 
 @contextmanager
 def _with_suffix(path: Path) -> Iterator[str]:
     """Keras goes by the name of a file, not by its content: give it the name that fits."""
-    with path.open("rb") as file:
-        suffix = ".h5" if file.read(len(_HDF5)) == _HDF5 else ".keras"
+    suffix = ".h5" if _starts_with(path, _HDF5) else ".keras"
     if path.suffix == suffix:
         yield str(path)
         return
@@ -230,6 +249,19 @@ def _with_suffix(path: Path) -> Iterator[str]:
         link = Path(folder) / f"model{suffix}"
         link.symlink_to(path.resolve())
         yield str(link)
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
+
+
+def _tf_keras() -> Any | None:
+    try:
+        import tf_keras
+    except ImportError:
+        return None
+    return tf_keras
 
 
 def _keras() -> Any:
@@ -246,4 +278,6 @@ def _keras() -> Any:
 
 
 def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    """The one sentence that matters: Keras puts it last, after the configurations of all that is around it."""
+    text = str(error).rpartition("Exception encountered: ")[2].strip()
+    return (text.splitlines() or [type(error).__name__])[0][:300]
