@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bnfold.errors import VerificationError
+from bnfold.graph.stages import Fate, Folded, Kept
 from bnfold.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -62,6 +63,21 @@ def attach(model: onnx.ModelProto, entries: Mapping[str, str]) -> None:
     del model.metadata_props[:]
     for key, value in values:
         model.metadata_props.add(key=key, value=value)
+
+
+def fates(model: onnx.ModelProto) -> tuple[Fate, ...]:
+    """What became of each batch norm, as ``model`` says; empty where it does not."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == BATCH_NORMS), "[]")
+    try:
+        return tuple(_fate(values) for values in json.loads(text))
+    except (ValueError, KeyError, TypeError):
+        return ()
+
+
+def _fate(values: Mapping[str, Any]) -> Fate:
+    if values["fate"] == "kept":
+        return Kept(values["name"], values["reason"])
+    return Folded(values["name"], tuple(values["into"]), values["rule"])
 
 
 def origin(model: onnx.ModelProto) -> Origin:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
     from bnfold.graph import Shape
+    from bnfold.samples import Data
 
 MissingStatistics = Literal["refuse", "initial"]
 Weights = Literal["auto", "trained", "ema"]
@@ -94,3 +95,30 @@ class SourceOptions:
         if known.get("bind"):
             known["bind"] = {layer: (pair[0], pair[1]) for layer, pair in known["bind"].items()}
         return SourceOptions(**known)
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """How to compare: what `bnfold.verify.verify` is told.
+
+    Attributes
+    ----------
+    samples, seed : int
+        Of the random samples.
+    rtol, atol : float or None
+        In place of the tolerance that follows from the graph.
+    data : optional
+        Samples in place of random ones.
+    exact : bool
+        Judge by the graph computed in float64.
+    layers : bool
+        Compare layer by layer too.
+    """
+
+    samples: int = 8
+    seed: int = 0
+    rtol: float | None = None
+    atol: float | None = None
+    data: Data | None = None
+    exact: bool = False
+    layers: bool = False

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from bnfold import __version__, metadata
-from bnfold.artifact import Artifact, FrozenFile, OnnxFile
+from bnfold import __version__, calls, metadata
+from bnfold.artifact import FrozenFile
+from bnfold.calls import Observer
 from bnfold.conversion import Conversion
-from bnfold.errors import FoldError, InferenceError, OutputsDifferError, VerificationError
+from bnfold.errors import InferenceError, OutputsDifferError, VerificationError
 from bnfold.graph import node_name, tensor_name
-from bnfold.options import SourceKeywords, SourceOptions
+from bnfold.options import CheckOptions, SourceKeywords, SourceOptions
 from bnfold.results import Inspection, Report, SourceSummary
 from bnfold.target import Target
 
@@ -22,13 +21,9 @@ if TYPE_CHECKING:
     import onnx
     from typing_extensions import Unpack
 
-    from bnfold.graph.stages import Folding, InferenceGraph, Note, SourceModel
+    from bnfold.graph.stages import Note, SourceModel
+    from bnfold.samples import Data
     from bnfold.verify import CheckReport, OnnxModel
-
-T = TypeVar("T")
-
-Observer = Callable[[str, Any], None]
-"""Called with a stage's verb and None when it starts, and with the verb and the stage's value when it is done."""
 
 
 def convert(
@@ -45,6 +40,9 @@ def convert(
     seed: int = 0,
     rtol: float | None = None,
     atol: float | None = None,
+    data: Data | None = None,
+    exact: bool = False,
+    layers: bool = False,
     observe: Observer | None = None,
     **how: Unpack[SourceKeywords],
 ) -> Conversion:
@@ -75,6 +73,12 @@ def convert(
         Of the random inputs.
     rtol, atol : float, optional
         Tolerances in place of the default; see `bnfold.verify.verify`.
+    data : path, ndarray, mapping, or iterable of these, optional
+        Samples of your own in place of random ones: ``.npz``, ``.npy``, a folder of images, arrays by input name.
+    exact : bool
+        Judge by the graph computed in float64.
+    layers : bool
+        Compare every tensor that both sides name, and find the first that diverges.
     observe : callable, optional
         Told of each stage's start and result.
     **how
@@ -95,19 +99,20 @@ def convert(
     """
     place = None if target is None else Target.at(target)
     options = SourceOptions(**how)
-    stages = _Stages(observe)
-    loaded = stages.run("load", lambda: _load(source, options))
-    reference = stages.run("infer", lambda: _infer(loaded, options))
+    comparison = CheckOptions(samples, seed, rtol, atol, data, exact, layers)
+    stages = calls.Stages(observe)
+    loaded = stages.run("load", lambda: calls.load(source, options))
+    reference = stages.run("infer", lambda: calls.infer(loaded, options))
     if strict:
         _refuse_warnings(loaded.notes + reference.notes)
-    folding = stages.run("fold", lambda: _fold(reference, fold, keep, strict_fold))
+    folding = stages.run("fold", lambda: calls.fold(reference, fold, keep, strict_fold))
     path = None if place is None else place.path
-    artifact = stages.run("export", lambda: _export(folding, place, opset), tell=lambda made: made.summary(path))
+    artifact = stages.run("export", lambda: calls.export(folding, place, opset), tell=lambda made: made.summary(path))
 
     def compare(candidate: Any) -> CheckReport | None:
         if not check:
             return None
-        return stages.run("verify", lambda: _verify(reference, candidate, samples, seed, rtol, atol))
+        return stages.run("verify", lambda: calls.verify(reference, candidate, comparison, fates=folding.fates))
 
     def conclude(checked: CheckReport | None) -> Conversion:
         report = Report(
@@ -147,6 +152,9 @@ def check(
     seed: int = 0,
     rtol: float | None = None,
     atol: float | None = None,
+    data: Data | None = None,
+    exact: bool = False,
+    layers: bool = False,
     observe: Observer | None = None,
     **how: Unpack[SourceKeywords],
 ) -> CheckReport:
@@ -158,7 +166,7 @@ def check(
         As for `convert`. An ``.onnx`` file that bnfold wrote, when ``model`` is None: the source and how it was
         read are then taken from the file's metadata.
     model : str, Path or ModelProto, optional
-    samples, seed, rtol, atol, observe
+    samples, seed, rtol, atol, data, exact, layers, observe
         As for `convert`.
     **how
         How to read the source: the fields of `bnfold.options.SourceOptions`. Inputs and outputs that are absent
@@ -175,22 +183,24 @@ def check(
     from bnfold.verify import OnnxModel
 
     options = SourceOptions(**how)
-    stages = _Stages(observe)
+    comparison = CheckOptions(samples, seed, rtol, atol, data, exact, layers)
+    stages = calls.Stages(observe)
     origin = None
     if model is None:
         model = Path(source)
         source, origin = _written_by_bnfold(model)
         options = origin.options
     candidate = OnnxModel(model)
-    loaded = stages.run("load", lambda: _load(source, options))
+    loaded = stages.run("load", lambda: calls.load(source, options))
     if origin is not None and origin.fingerprint != loaded.fingerprint:
         raise VerificationError(
             f"{loaded.label} has changed since {model} was made from it",
             hint="convert it again, or compare all the same: bnfold check SOURCE MODEL.onnx",
         )
     options = _named_by(candidate, loaded, options)
-    reference = stages.run("infer", lambda: _infer(loaded, options))
-    return stages.run("verify", lambda: _verify(reference, model, samples, seed, rtol, atol))
+    reference = stages.run("infer", lambda: calls.infer(loaded, options))
+    fates = metadata.fates(candidate.proto)
+    return stages.run("verify", lambda: calls.verify(reference, model, comparison, fates=fates))
 
 
 def inspect(
@@ -217,10 +227,10 @@ def inspect(
     LoadError, InferenceError
     """
     options = SourceOptions(**how)
-    stages = _Stages(observe)
-    loaded = stages.run("load", lambda: _load(source, options))
-    reference = stages.run("infer", lambda: _infer(loaded, options))
-    folding = stages.run("fold", lambda: _fold(reference, True, None, False))
+    stages = calls.Stages(observe)
+    loaded = stages.run("load", lambda: calls.load(source, options))
+    reference = stages.run("infer", lambda: calls.infer(loaded, options))
+    folding = stages.run("fold", lambda: calls.fold(reference, True, None, False))
     return Inspection(
         source=SourceSummary.of(loaded),
         inputs=reference.inputs,
@@ -230,89 +240,6 @@ def inspect(
         notes=loaded.notes + reference.notes,
         ops=FrozenFile(reference).summary(None).ops,
     )
-
-
-class _Stages:
-    """Runs the stages, keeps their wall times, tells the observer."""
-
-    def __init__(self, observe: Observer | None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._observe: Observer = observe or (lambda verb, value: None)
-
-    def run(self, verb: str, work: Callable[[], T], *, tell: Callable[[T], Any] | None = None) -> T:
-        """The value of ``work``; the observer is given it, or what ``tell`` makes of it."""
-        self._observe(verb, None)
-        start = time.perf_counter()
-        value = work()
-        self.seconds[verb] = time.perf_counter() - start
-        self._observe(verb, tell(value) if tell else value)
-        return value
-
-
-# The stages are imported when they run: each brings a heavy package or two.
-
-
-def _load(source: Any, options: SourceOptions) -> SourceModel:
-    from bnfold.load import load
-
-    return load(
-        source,
-        tags=options.tags,
-        signature=options.signature,
-        rename_variables=options.rename_variables,
-        custom_objects=options.custom_objects,
-        model=options.model,
-    )
-
-
-def _infer(source: SourceModel, options: SourceOptions) -> InferenceGraph:
-    from bnfold.inference import infer
-
-    return infer(
-        source,
-        inputs=options.inputs,
-        outputs=options.outputs,
-        set_values=options.set_values,
-        bind=options.bind,
-        missing_statistics=options.missing_statistics,
-        weights=options.weights,
-    )
-
-
-def _fold(reference: InferenceGraph, fold: bool, keep: str | None, strict: bool) -> Folding:
-    from bnfold.fold import fold_batch_norms
-    from bnfold.graph.stages import Folding, Kept
-
-    if not fold:
-        return Folding(reference, tuple(Kept(norm.name, "folding was turned off") for norm in reference.batch_norms))
-    folding = fold_batch_norms(reference, keep=keep)
-    if strict and (kept := [fate for fate in folding.fates if isinstance(fate, Kept)]):
-        raise FoldError(
-            "kept: " + "; ".join(f"{fate.name} ({fate.reason})" for fate in kept),
-            hint="without --strict-fold they stay in the model as ops of their own",
-        )
-    return folding
-
-
-def _export(folding: Folding, target: Target | None, opset: int | None) -> Artifact:
-    if target is not None and target.format == "pb":
-        return FrozenFile(folding.inference)
-    from bnfold.export import DEFAULT_OPSET, export
-
-    return OnnxFile(export(folding.inference, opset=opset or DEFAULT_OPSET))
-
-
-def _verify(
-    reference: InferenceGraph,
-    candidate: onnx.ModelProto | InferenceGraph | str | Path,
-    samples: int,
-    seed: int,
-    rtol: float | None,
-    atol: float | None,
-) -> CheckReport:
-    from bnfold.verify import verify
-
-    return verify(reference, candidate, samples=samples, seed=seed, rtol=rtol, atol=atol)
 
 
 def _refuse_warnings(notes: tuple[Note, ...]) -> None:

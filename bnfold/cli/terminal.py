@@ -13,7 +13,7 @@ import typer
 from bnfold.errors import BnfoldError, OutputsDifferError
 
 if TYPE_CHECKING:
-    from bnfold.pipeline import Observer
+    from bnfold.calls import Observer
 
 DIFFERENT, USAGE, CANNOT, INTERRUPTED = 1, 2, 3, 130
 """Exit codes; 0 is equal."""
