@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnfold import __version__, calls, metadata
 from bnfold.artifact import FrozenFile
+from bnfold.blame import blame
 from bnfold.calls import Observer
 from bnfold.conversion import Conversion
 from bnfold.errors import InferenceError, OutputsDifferError, VerificationError
@@ -112,7 +113,11 @@ def convert(
     def compare(candidate: Any) -> CheckReport | None:
         if not check:
             return None
-        return stages.run("verify", lambda: calls.verify(reference, candidate, comparison, fates=folding.fates))
+        return stages.run("verify", lambda: compared(candidate))
+
+    def compared(candidate: Any) -> CheckReport:
+        found = calls.verify(reference, candidate, comparison, fates=folding.fates)
+        return found if found.equal else blame(reference, folding, found, comparison, target=place, opset=opset)
 
     def conclude(checked: CheckReport | None) -> Conversion:
         report = Report(
