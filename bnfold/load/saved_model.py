@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from bnfold.load.functions import Inlined, behind_copies, inline_calls
 from bnfold.load.meta_graph import decode_collections, decode_signatures, saved_variables
 from bnfold.load.protos import decode_graph, read_message
 from bnfold.load.request import Request
+from bnfold.load.resources import pass_by_value
 from bnfold.load.saver import VARIABLE_OPS
 from bnfold.load.tensor_file import TensorFile
 from bnfold.load.variables import bind_variables, without_values
@@ -47,6 +49,7 @@ def load_saved_model(request: Request) -> SourceModel:
     if _is_version_2(meta_graph):
         graph = _what_is_served(graph, signatures)
     flat = inline_calls(graph)
+    flat = replace(flat, graph=pass_by_value(flat.graph))
     prefix = file.parent / "variables" / "variables"
     values = _value_files(prefix)
     if values:

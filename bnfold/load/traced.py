@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bnfold.graph.stages import Signature, SourceModel, Variable
 from bnfold.graph.tensorflow import tensorflow
 from bnfold.load.functions import Inlined, behind_copies, inline_calls
 from bnfold.load.protos import decode_graph
+from bnfold.load.resources import pass_by_value
 
 _SIGNATURE = "serving_default"
 
@@ -50,7 +52,8 @@ def _trace(function: Any) -> Any:
     try:
         return function.get_concrete_function()
     except Exception as error:  # tracing runs the user's code: whatever it raises is the reason
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = lines[-1].strip() if lines[0].startswith("in user code") else lines[0]
         raise LoadError(
             f"{name_of(function)} cannot be traced without arguments: {reason}",
             hint="give it an input_signature, or pass f.get_concrete_function(tf.TensorSpec(...))",
@@ -93,6 +96,7 @@ def source_of(
     graph = decode_graph(function.graph.as_graph_def(), label)
     variables = _bind_captures(graph, function, value_of)
     flat = inline_calls(graph)
+    flat = replace(flat, graph=pass_by_value(flat.graph))
     return SourceModel(
         path=None,
         kind=kind,
