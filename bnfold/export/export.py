@@ -58,8 +58,7 @@ def export(
     for endpoint in inference.inputs:
         _declare_input(scope, endpoint)
     scope.lower(endpoint.tensor for endpoint in inference.outputs)
-    for endpoint in inference.outputs:
-        _declare_output(scope, endpoint)
+    _declare_outputs(scope, inference.outputs)
     scope.onnx.drop_unread()
     return _model(scope, metadata or {})
 
@@ -118,15 +117,21 @@ def _dim_name(name: str, axis: int) -> str:
     return "N" if axis == 0 else f"{name.removesuffix(':0')}_dim{axis}"
 
 
-def _declare_output(scope: Scope, endpoint: Endpoint) -> None:
-    value = scope.read(endpoint.tensor)
-    name = endpoint.name
-    if value != name:
-        name = scope.names.take(name)
-        scope.onnx.add(OnnxNode("Identity", [value], [name], {}, name))
-    known = scope.graph.type_of(endpoint.tensor) or TensorType(endpoint.dtype, endpoint.shape)
-    scope.onnx.outputs.append(name)
-    scope.onnx.types[name] = stored_type(known, None)
+def _declare_outputs(scope: Scope, endpoints: Iterable[Endpoint]) -> None:
+    """Give each output its name: the value's own, or one that the value takes, or else that of an Identity."""
+    renamed: dict[str, str] = {}
+    for endpoint in {endpoint.name: endpoint for endpoint in endpoints}.values():
+        value, name = scope.read(endpoint.tensor), endpoint.name
+        if value != name:
+            name = scope.names.take(name)
+            if scope.maker(value) is None or value in renamed or value in scope.exported.values():
+                scope.onnx.add(OnnxNode("Identity", [value], [name], {}, name))
+            else:
+                renamed[value] = name
+        known = scope.graph.type_of(endpoint.tensor) or TensorType(endpoint.dtype, endpoint.shape)
+        scope.onnx.outputs.append(name)
+        scope.onnx.types[name] = stored_type(known, None)
+    scope.onnx.rename(renamed)
 
 
 def _model(scope: Scope, metadata: Mapping[str, str]) -> ModelProto:

@@ -218,16 +218,16 @@ def _add_value(
     stored = [_fitting(forms.form(producer.name, other=other).stores, shape) for other in (False, True)]
     readers = list(_readers(graph, forms, tensor, outputs, tuple(range(len(shape)))))
     orders = (order for order in (*stored, *(want for _, wants in readers for want in wants)) if order is not None)
-    order = next((order for order in orders if not _alike(order, None, shape)), None)
+    order = next(orders, None)
     if order is None:
         return
-    cost = _cost(shape)
-    me = _node(producer.name, [_side(choice, order, shape) for choice in stored])
+    cost = _cost(shape, order, None)
+    me = _node(producer.name, [_side(choice, order) for choice in stored])
     earlier, later = ("earlier", tensor), ("later", tensor)
     for reader, wants in readers:
-        other = _node(reader, [_side(want, order, shape) for want in wants])
+        other = _node(reader, [_side(want, order) for want in wants])
         if me is None or other is None:
-            table = [[0 if _alike(a, b, shape) else cost for b in wants] for a in stored]
+            table = [[_cost(shape, a, b) for b in wants] for a in stored]
             _add_table(cut, ("node", producer.name), ("node", reader), table)
             continue
         # Readers share a Transpose: `later` and `earlier` pay once if any of them differs from the producer.
@@ -238,16 +238,21 @@ def _add_value(
         cut.add(me, earlier, cost)
 
 
-def _side(order: Permutation | None, alternative: Permutation, shape: Shape) -> int | None:
+def _side(order: Permutation | None, alternative: Permutation) -> int | None:
     """0 where ``order`` is TensorFlow's, 1 where it is ``alternative``, None where it is a third."""
-    return 0 if _alike(order, None, shape) else 1 if _alike(order, alternative, shape) else None
+    return 0 if order is None else 1 if order == alternative else None
 
 
 def _node(name: str, sides: list[int | None]) -> str | tuple[str, str] | None:
     """The node of the cut that stands for a choice of sides: a free one, or an end for one that is made."""
-    if sides == [0, 1]:
-        return "node", name
-    return {(0, 0): "sink", (1, 1): "source"}.get((sides[0], sides[1]))
+    match sides:
+        case [0, 1]:
+            return "node", name
+        case [0, 0]:
+            return "sink"
+        case [1, 1]:
+            return "source"
+    return None
 
 
 def _readers(
@@ -286,8 +291,16 @@ def _add_table(cut: MinimumCut, first: tuple[str, str], second: tuple[str, str],
 _GRAIN = 1 << 20
 
 
-def _cost(shape: Shape) -> int:
-    """One Transpose, plus less than another for its size, so that count comes first and size second."""
+def _cost(shape: Shape, stored: Permutation | None, wanted: Permutation | None) -> int:
+    """One Transpose, plus less than another for its size, so that count comes first and size second.
+
+    Where only axes of size 1 move it is a Reshape, which touches no element.
+    """
+    if stored == wanted:
+        return 0
+    own = tuple(range(len(shape)))
+    if _wide(stored or own, shape) == _wide(wanted or own, shape):
+        return _GRAIN // 256
     elements = 1
     for size in shape:
         elements *= 16 if size is None else size
@@ -296,12 +309,6 @@ def _cost(shape: Shape) -> int:
 
 def _fitting(permutation: Permutation | None, shape: Shape) -> Permutation | None:
     return permutation if permutation is not None and len(permutation) == len(shape) else None
-
-
-def _alike(first: Permutation | None, second: Permutation | None, shape: Shape) -> bool:
-    """Are the two orders the same, or different by a mere reshape?"""
-    own = tuple(range(len(shape)))
-    return _wide(first or own, shape) == _wide(second or own, shape)
 
 
 def _wide(permutation: Permutation, shape: Shape) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,11 +32,12 @@ class OnnxNode:
         for body in self.bodies():
             yield from body.reads()
 
-    def rename(self, old: str, new: str) -> None:
-        self.inputs = [new if name == old else name for name in self.inputs]
-        self.outputs = [new if name == old else name for name in self.outputs]
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Call the values by their new names; in the node's bodies too."""
+        self.inputs = [names.get(name, name) for name in self.inputs]
+        self.outputs = [names.get(name, name) for name in self.outputs]
         for body in self.bodies():
-            body.rename(old, new)
+            body.rename(names)
 
 
 class Names:
@@ -89,10 +90,12 @@ class OnnxGraph:
         for node in self.nodes:
             yield from node.reads()
 
-    def rename(self, old: str, new: str) -> None:
+    def rename(self, names: Mapping[str, str]) -> None:
+        if not names:
+            return
         for node in self.nodes:
-            node.rename(old, new)
-        self.outputs = [new if name == old else name for name in self.outputs]
+            node.rename(names)
+        self.outputs = [names.get(name, name) for name in self.outputs]
 
     def drop_unread(self) -> None:
         """Remove the nodes that no output depends on."""

@@ -80,7 +80,7 @@ class Scope:
         if maker is not None and value not in self._bound:
             name = self._name_for(tensor)
             for node in call.emitted:
-                node.rename(value, name)
+                node.rename({value: name})
             if maker.outputs[0] == name:
                 self._makers[name] = maker
             if tensor == call.node.output:
@@ -215,7 +215,7 @@ class Scope:
         shapes : mapping of int to Shape, optional
             Static shapes of arguments, by position, where more is known than the function says.
         """
-        graph = _specialised(function, self.graph.functions, values or {}, shapes or {})
+        graph = specialised(function, self.graph.functions, values or {}, shapes or {})
         self.graph = graph
         self.layouts = choose(graph, function.outputs)
         for tensor, value in zip(function.inputs, arguments, strict=True):
@@ -232,12 +232,13 @@ class Scope:
         self.onnx.types[value] = stored_type(known, None)
 
 
-def _specialised(
+def specialised(
     function: Function,
     library: Mapping[str, Function],
     values: Mapping[int, Array],
     shapes: Mapping[int, Shape | None],
 ) -> Graph:
+    """A function's graph with types, given what is known of its arguments, by position: values, shapes."""
     graph = function.graph.copy()
     graph.functions = dict(library)
     for position, tensor in enumerate(function.inputs):

@@ -13,6 +13,8 @@ def lower_reshape(call: Call) -> str:
     """With at most one size unknown the shape is a constant, whatever computes it at run time."""
     shape = call.out_shape()
     if shape is not None and shape.count(None) <= 1 and not (None in shape and 0 in shape):
+        if shape == call.shape(0) and call.per_axis(shape) == call.per_out_axis(shape):
+            return call.input(0)
         return call.reshape(call.input(0), [-1 if size is None else size for size in call.per_out_axis(shape)])
     allowzero = 1 if call.opset >= 14 else None
     return call.emit("Reshape", call.input(0), call.cast(call.input(1), INT64), allowzero=allowzero)
