@@ -192,6 +192,8 @@ def _is_seed(node: Node, graph: Graph) -> bool:
     shape, value = (graph.find_producer(tensor) for tensor in node.inputs)
     if value is None or value.op != "Const" or value.attrs["value"].size != 1 or value.attrs["value"].item() != 1:
         return False
+    if any(part.startswith("grad_ys") for name in (node.name, value.name) for part in name.split("/")):
+        return True  # what tf.gradients itself calls it, in whatever scope
     if shape is None or shape.op != "Const" or shape.attrs["value"].size:
         return False
     if any(reader.op in ("Select", "SelectV2") for reader in graph.readers(node.output)):
@@ -227,6 +229,16 @@ def _value_sinks(parts: Anatomy) -> list[str]:
         ):
             sinks.append(node.name)
     return sinks
+
+
+def _is_total(node: Node, graph: Graph) -> bool:
+    """Whether ``node`` is a mean or sum, or arithmetic over those: a loss, if only gradients read it."""
+    if node.op in ("Mean", "Sum"):
+        return True
+    if node.op not in ("Add", "AddV2", "AddN", "Sub", "Neg", "Mul"):
+        return False
+    terms = [graph.find_producer(tensor) for tensor in node.inputs]
+    return all(term is not None and (term.op == "Const" or _is_total(term, graph)) for term in terms)
 
 
 def _tracked(update: Node, parts: Anatomy) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bnfold.graph import Graph, Node, node_name
-from bnfold.inference.anatomy import PIPELINE, RANDOM, Anatomy
+from bnfold.inference.anatomy import PIPELINE, RANDOM, SHAPE_ONLY, Anatomy
 from bnfold.inference.outputs import RUNNERS, Choice, Choices
 
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
@@ -40,7 +40,7 @@ def choose_inputs(graph: Graph, outputs: Iterable[str], parts: Anatomy) -> Choic
         if (choice := _entry(graph, tensor, parts)) is not None:
             entries.setdefault(tensor, choice)
     chosen = _after_augmentation(graph, list(entries.values()), names, outputs, parts)
-    chosen = [_with_batch(graph, choice, names) for choice in chosen]
+    chosen = [_behind_split(graph, _with_batch(graph, choice, names), names) for choice in chosen]
     unused = [tensor for tensor in parts.sources if tensor not in entries and _is_candidate(parts.graph, tensor)]
     return Choices(tuple(chosen), tuple(unused)[:RUNNERS])
 
@@ -84,6 +84,21 @@ def _kind(node: Node) -> str:
     return f"{dtype.name if dtype else 'unknown'} placeholder"
 
 
+# Towers
+
+
+def _behind_split(graph: Graph, choice: Choice, names: set[str]) -> Choice:
+    """Of a batch that is split among towers, the part that the one tower reads that is left."""
+    reader = _only_reader(graph, choice.tensor, names)
+    if reader is None or reader.op not in ("Split", "SplitV"):
+        return choice
+    axis = graph.value(reader.inputs[0 if reader.op == "Split" else 2])
+    read = [tensor for tensor in graph.outputs_read(reader.name) if any(r.name in names for r in graph.readers(tensor))]
+    if axis is None or int(axis) != 0 or len(read) != 1:
+        return choice
+    return Choice(read[0], "one tower's part of the batch")
+
+
 # Several pipelines, of which a condition picks one
 
 
@@ -115,7 +130,7 @@ def _pipelines(graph: Graph, tensor: str, sources: list[str]) -> frozenset[str]:
 
 
 def _values(graph: Graph, tensor: str, sources: list[str]) -> list[Node]:
-    """The nodes whose values ``tensor`` is made of: not those that only steer a Switch."""
+    """The nodes whose values ``tensor`` is made of: not those that steer a Switch or lend their shape."""
     stops = set(sources)
     found: dict[str, Node] = {}
     stack = [tensor]
@@ -125,7 +140,7 @@ def _values(graph: Graph, tensor: str, sources: list[str]) -> list[Node]:
         if node is None or node.name in found:
             continue
         found[node.name] = node
-        if current not in stops:
+        if current not in stops and node.op not in SHAPE_ONLY and node.op not in RANDOM:
             stack += node.inputs[:1] if node.op in ("Switch", "RefSwitch") else node.inputs
     return list(found.values())
 
@@ -145,13 +160,25 @@ def _after_augmentation(
         joined = _first_join(graph, entry.tensor, names, outputs, parts, others)
         if joined is None:
             kept.remove(entry)  # it joins behind the first layer: sampling that belongs to the model
-        elif joined != entry.tensor:
+        elif joined == entry.tensor:
+            latent = _after_scaling(graph, joined, names)
+            kept[kept.index(entry)] = Choice(latent, "random numbers that the model begins with")
+        else:
             while (reader := _only_reader(graph, joined, names)) is not None and reader.op == "Identity":
                 joined = reader.output  # people name what they have augmented
             before = graph.ancestors([joined])
             kept = [other for other in kept if node_name(other.tensor) not in before]
             kept.append(Choice(joined, "where random augmentation ends"))
     return kept
+
+
+def _after_scaling(graph: Graph, tensor: str, names: set[str]) -> str:
+    """``tensor`` moved behind the mean and deviation that tf.random.normal multiplies and adds."""
+    while (reader := _only_reader(graph, tensor, names)) is not None and reader.op in ("Mul", "Add", "AddV2", "Sub"):
+        if any(graph.value(other) is None for other in reader.inputs if other != tensor):
+            break
+        tensor = reader.output
+    return tensor
 
 
 def _first_join(
@@ -167,7 +194,7 @@ def _first_join(
         if node.name not in after:
             continue
         alone = next(iter(pending)) if len(pending) == 1 else start
-        if alone != start and not graph.ancestors([alone]).isdisjoint(others):
+        if alone != start and not {part.name for part in _values(graph, alone, [])}.isdisjoint(others):
             return alone
         if node.name in parts.weighted:
             return start if node.name in parts.layers and len(pending) == 1 else None

@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from bnfold.graph import Graph, Node, TensorType, node_name
-from bnfold.inference.anatomy import METRIC, SINK, SUMMARY, UPDATE, Anatomy
+from bnfold.inference.anatomy import METRIC, SHAPE_ONLY, SINK, SUMMARY, UPDATE, Anatomy
 
 HEADS = frozenset({"Softmax", "Sigmoid", "Tanh", "LogSoftmax"})
 """Activations that end a network."""
@@ -21,16 +23,23 @@ RELABELLING = frozenset(
 )
 """Ops whose output is their first input under another name or shape."""
 
-_SOFTENED = frozenset(
+STRICT = frozenset(
     {
-        "Log", "Log1p", "Exp", "Neg", "Square", "Abs", "Maximum", "Minimum", "ClipByValue", "Cast", "Pow", "Sqrt",
-        "Rsqrt", "Softplus", "Relu", "Reciprocal", "Inv", "Sum", "Mean", "Max", "Min", "Prod", "Reshape", "Squeeze",
-        "ExpandDims", "Identity", "Mul", "Add", "AddV2", "AddN", "Sub", "RealDiv", "Div", "DivNoNan", "L2Loss",
-        "BiasAddV1", "Select", "SelectV2", "GreaterEqual", "Greater", "Less", "LessEqual", "StopGradient", "Slice",
-        "SquaredDifference", "Xlogy", "Xlog1py", "StridedSlice", "Pack", "ConcatV2", "GatherNd", "Transpose", "Erf",
+        "Log", "Log1p", "Neg", "Square", "Abs", "Pow", "Sqrt", "Softplus", "L2Loss", "Xlogy", "Xlog1py", "Erf",
+        "SquaredDifference", "Reciprocal", "Inv",
     }
 )  # fmt: skip
-"""Ops that losses are written with, between a network's end and the scalar."""
+"""Ops that losses are written with and networks do not end in."""
+
+SOFT = frozenset(
+    {
+        "Add", "AddN", "AddV2", "Cast", "ClipByValue", "ConcatV2", "Div", "DivNoNan", "Exp", "ExpandDims", "GatherNd",
+        "Greater", "GreaterEqual", "Identity", "Less", "LessEqual", "Max", "Maximum", "Mean", "Min", "Minimum", "Mul",
+        "Pack", "Prod", "RealDiv", "Relu", "Reshape", "Select", "SelectV2", "Slice", "Squeeze", "StopGradient",
+        "StridedSlice", "Sub", "Sum", "Tile", "Transpose",
+    }
+)  # fmt: skip
+"""Ops that end a network or begin a loss: their readers tell."""
 
 RUNNERS = 6
 """How many alternatives are worth telling."""
@@ -73,6 +82,8 @@ class _Search:
         self.graph: Graph = parts.graph
         self.types = types
         self.deep = self.graph.ancestors(t for name in parts.layers for t in self.graph[name].inputs)
+        self.labelled: set[str] = set()
+        self.stopped: set[str] = set()
         self.loss = self._loss_nodes()
         self.forward = {
             node.name: node
@@ -85,7 +96,9 @@ class _Search:
         last = {name: reason for name, reason in ends.items() if not self._leads_to_another(name, ends)}
         if not last:
             return Choices((), ())
-        last, runners = self._one_tower(self._without_copies(last))
+        last, runners = self._one_tower(self._generators(self._without_copies(last)))
+        runners += [name for name in last if self._is_auxiliary(name, last)]
+        last = {name: reason for name, reason in last.items() if name not in runners}
         runners += [name for name in reversed(self.forward) if name in ends and name not in last]
         named = {name: "logits by name, before their activation" for name in ends if self._names_logits(name, last)}
         order = sorted(last, key=self._rank) + sorted(name for name in named if name not in last)
@@ -96,51 +109,77 @@ class _Search:
 
     def _loss_nodes(self) -> set[str]:
         parts = self.parts
-        loss = {name for name in parts.live if parts.depends_on_label(name)}
+        self.labelled = {name for name in parts.live if parts.depends_on_label(name)}
+        measured: frozenset[str] = METRIC if parts.gradients or parts.labels else frozenset()
         for node in parts.order:
-            if node.name not in self.deep and (node.op in METRIC or any(node_name(t) in loss for t in node.inputs)):
-                loss.add(node.name)
+            if node.name not in self.deep and (node.op in measured or self._reads_any(node, self.labelled)):
+                self.labelled.add(node.name)
+        self._find_targets()
+        loss = self.labelled | self.stopped
         for node in reversed(parts.order):
-            if self._flattens_for(loss, node):
-                loss.add(node.name)
-        for node in reversed(parts.order):
-            if node.name in loss or node.name not in parts.weighted or node.name in self.deep:
-                continue
-            if self._ends_in_scalar(node, loss):
+            if node.name not in loss and node.name in parts.weighted and self._belongs_to(loss, node):
                 loss.add(node.name)
         return loss
 
-    def _flattens_for(self, loss: set[str], node: Node) -> bool:
-        """Whether ``node`` is the Reshape to a shape computed on the spot that a cross entropy starts with."""
-        if node.op != "Reshape" or node.name not in self.parts.weighted:
-            return False
-        shape = self.graph.find_producer(node.inputs[1])
-        readers = [reader for reader in self.graph.consumers(node.name) if reader.name in self.parts.live]
-        return shape is not None and shape.op != "Const" and bool(readers) and all(r.name in loss for r in readers)
+    def _find_targets(self) -> None:
+        """What leads to a StopGradient in the loss alone: a target that the network computes for itself."""
+        for node in reversed(self.parts.order):
+            readers = self._live_readers(node)
+            ends = node.op == "StopGradient" and node.name not in self.deep
+            if ends or (readers and all(reader.name in self.stopped for reader in readers)):
+                self.stopped.add(node.name)
 
-    def _ends_in_scalar(self, node: Node, loss: set[str]) -> bool:
-        readers = [reader for reader in self.graph.consumers(node.name) if reader.name in self.parts.live]
+    def _reads_any(self, node: Node, names: set[str]) -> bool:
+        return any(node_name(tensor) in names for tensor in node.inputs)
+
+    def _belongs_to(self, loss: set[str], node: Node) -> bool:
+        """Whether ``node``, all of whose readers are in ``loss`` or at the end of it, is written for the loss alone."""
+        readers = self._live_readers(node)
         if not readers:
-            return self._rank_of(node.output) == 0
-        if node.op not in _SOFTENED or not all(reader.name in loss for reader in readers):
+            return self._rank_of(node.output) == 0 and node.name not in self.deep
+        if not all(reader.name in loss for reader in readers):
             return False
-        return not self._is_network(node, readers, loss)
-
-    def _is_network(self, node: Node, readers: list[Node], loss: set[str]) -> bool:
-        """Whether ``node`` still belongs to the network: it is what the loss compares, or a layer's bias or norm."""
-        if any(self.parts.weights.get(node_name(t)) and not self.parts.data_of(t) for t in node.inputs):
+        if node.name in self.deep or self._mixes_in_weights(node) or _normalises(node, self.graph):
+            return False
+        if node.op in STRICT:
             return True
-        if any(self.parts.depends_on_label(reader.name) for reader in readers):
-            return True
-        return any(_compares(reader, self.parts) for reader in readers) or self._from_layer(node)
+        if node.op not in SOFT:
+            return False
+        direct = any(reader.name in self.labelled for reader in readers)
+        return not direct or self._flattens(node) or self._meets_label_before(node)
 
-    def _from_layer(self, node: Node) -> bool:
-        """Whether nothing but renaming and reshaping lies between ``node`` and a layer."""
-        while node.op in RELABELLING:
-            node = self.graph.producer_of(node.inputs[0])
-        return node.op not in _SOFTENED or any(
-            self.parts.weights.get(node_name(t)) and not self.parts.data_of(t) for t in node.inputs
-        )
+    def _live_readers(self, node: Node) -> list[Node]:
+        """Nodes of the model, its losses and its metrics that read the values of ``node``, not its shape alone."""
+        readers = self.graph.consumers(node.name)
+        return [reader for reader in readers if reader.name in self.parts.live and reader.op not in SHAPE_ONLY]
+
+    def _mixes_in_weights(self, node: Node) -> bool:
+        """A bias, or the scale and shift of a norm."""
+        return any(self.parts.weights.get(node_name(t)) and not self.parts.data_of(t) for t in node.inputs)
+
+    def _flattens(self, node: Node) -> bool:
+        """Whether ``node`` makes one long batch of all positions, as cross entropies want it."""
+        if node.op != "Reshape":
+            return False
+        shape = self.graph.value(node.inputs[1])
+        before = self.types.get(node.inputs[0])
+        if shape is None:
+            return True  # computed on the spot, from the shape of what comes in
+        if before is None or before.shape is None or shape.size >= len(before.shape) or shape.ravel()[0] != -1:
+            return False
+        rest = before.shape[1:]
+        return None in rest or int(np.prod(shape.ravel()[1:])) < int(np.prod([size or 1 for size in rest]))
+
+    def _meets_label_before(self, node: Node) -> bool:
+        """Whether the tensor that ``node`` reshapes and rescales meets the label itself: then ``node`` is a term."""
+        while node.op in SOFT or node.op in STRICT:
+            sources = [t for t in node.inputs if node_name(t) in self.parts.weighted]
+            if not sources:
+                return False
+            node = self.graph.producer_of(sources[-1])
+            if any(reader.name in self.labelled for reader in self._live_readers(node)):
+                return node.op not in SOFT or node.op == "Identity"
+        return False
 
     # The ends of the forward graph
 
@@ -150,7 +189,7 @@ class _Search:
             return ""
         readers = self.graph.consumers(name)
         watching = [r for r in readers if SUMMARY.fullmatch(r.op) or SINK.fullmatch(r.op)]
-        others = [r for r in readers if r not in watching]
+        others = [r for r in readers if r not in watching and r.op not in SHAPE_ONLY]
         if not others and node.op == "Exit":
             return ""  # a loop gives back all that it carries, whether anyone wants it or not
         if not others:
@@ -226,6 +265,56 @@ class _Search:
                 chosen[name] = ends[name]
         return {name: reason for name, reason in ends.items() if name in chosen}, runners
 
+    def _generators(self, ends: Mapping[str, str]) -> dict[str, str]:
+        """Adversarial nets: of discriminator(x) and discriminator(generator(z)), the generator's end.
+
+        One end is the composition of two nets if it runs all the weights of another end, and more, on other data.
+        """
+        found: dict[str, str] = {}
+        judges: set[str] = set()
+        for name in ends:
+            for judge in ends:
+                if self._runs(judge, name):
+                    judges |= {judge, name}
+                    found.update(dict.fromkeys(self._before(judge, name), "the end of a generator"))
+        return {**{name: reason for name, reason in ends.items() if name not in judges}, **found}
+
+    def _runs(self, judge: str, name: str) -> bool:
+        weights, more = self.parts.weights[judge], self.parts.weights[name]
+        if not weights or weights == more or weights & ~more:
+            return False
+        layers = self.graph.ancestors([f"{judge}:0"]) & self.parts.layers
+        again = (self.graph.ancestors([f"{name}:0"]) & self.parts.layers) - layers
+        covered = 0
+        for layer in again:
+            for tensor in self.graph[layer].inputs:
+                if not self.parts.data_of(tensor):
+                    covered |= self.parts.weights.get(node_name(tensor), 0)
+        return bool(covered & weights)
+
+    def _before(self, judge: str, name: str) -> list[str]:
+        """The last nodes on the way to ``name`` that have none of ``judge``'s weights."""
+        weights = self.parts.weights[judge]
+        before = [
+            node.name
+            for node in self.graph.topological([f"{name}:0"])
+            if node.name in self.parts.weighted and not self.parts.weights[node.name] & weights
+        ]
+        inside = set(before)
+        ends = [end for end in before if not any(r.name in inside for r in self._live_readers(self.graph[end]))]
+        return [part for end in ends for part in self._parts_of(end)]
+
+    def _parts_of(self, name: str) -> list[str]:
+        """What a concatenation puts together, as far as it comes from a net: the rest is its condition."""
+        node = self.graph[name]
+        if node.op not in ("Concat", "ConcatV2", "Pack"):
+            return [name]
+        inputs = [node_name(tensor) for tensor in node.inputs]
+        return [part for each in inputs if each in self.parts.weighted for part in self._parts_of(each)]
+
+    def _is_auxiliary(self, name: str, ends: Iterable[str]) -> bool:
+        return bool(_AUXILIARY.search(name)) and not all(_AUXILIARY.search(other) for other in ends)
+
     def _is_trained(self, layers: Iterable[str]) -> bool:
         return any(
             reader.name in self.parts.gradients
@@ -269,8 +358,7 @@ def _anchors(node: Node, graph: Graph) -> bool:
     return producer is not None and producer.op in ("Switch", "RefSwitch")
 
 
-def _compares(reader: Node, parts: Anatomy) -> bool:
-    """Whether ``reader`` sets what the network gave against data that never went through it."""
-    if reader.op not in ("Sub", "SquaredDifference", "Mul", "RealDiv", "Div", "SigmoidCrossEntropyWithLogits"):
-        return False
-    return any(parts.data_of(t) and node_name(t) not in parts.weighted for t in reader.inputs)
+def _normalises(node: Node, graph: Graph) -> bool:
+    """``x · rsqrt(…)``: an embedding brought to length one is an end of a network."""
+    producers = [graph.find_producer(tensor) for tensor in node.inputs]
+    return node.op == "Mul" and any(producer is not None and producer.op == "Rsqrt" for producer in producers)
