@@ -82,7 +82,9 @@ class _Folder:
         kept = [norm for norm in inference.batch_norms if keep is not None and keep.search(norm.name)]
         outputs = [endpoint.tensor for endpoint in inference.outputs]
         self.scene = Scene(graph, outputs, (name for norm in kept for name in norm.nodes))
-        self.scene.owner.update((name, norm.name) for norm in inference.batch_norms for name in norm.nodes)
+        for norm in inference.batch_norms:
+            applying = (name for name in norm.nodes if self.scene.step(graph.get(name)) is not None)
+            self.scene.owner.update((name, norm.name) for name in applying)
         self.surgeon = Surgeon(self.scene)
         self.fates = Fates(self.scene)
         self.fates.keep((norm.name for norm in kept), "kept on request")
@@ -127,7 +129,10 @@ class _Folder:
         """Fold ``chain`` if it can be, and note its fate; whether the graph changed."""
         norms = self.fates.owners(chain.nodes)
         work = work_of_chain(chain, self.scene)
-        if not work.passes or (not norms and is_part_of_another_op(chain, self.scene)):
+        if not norms and (not work.passes or is_part_of_another_op(chain, self.scene)):
+            return False
+        if not work.passes:  # a batch norm that only adds, right behind a linear op: it is that op's bias already
+            self.fates.compose(chain.nodes, node_name(chain.x))
             return False
         if not chain.map.is_finite:
             self.fates.keep(norms, "its scale or shift is not a finite number in some channel")
@@ -196,18 +201,30 @@ class _Folder:
 
     def _as_one(self, chain: Chain, norms: Sequence[str], reason: str, work: Work) -> bool:
         """Write a chain that stays as one map, where that is fewer ops."""
-        graph, last = self.scene.graph, node_name(chain.y)
-        fused = any(is_fused_batch_norm(graph[name]) for name in chain.nodes)
-        if not work_of_map(chain.map, fused).less_than(work) or not self._can_write(chain.map, chain):
+        last, layout = node_name(chain.y), self._batch_norm_layout(chain)
+        after = work_of_map(chain.map, fused=layout is not None)
+        if not after.less_than(work) or not self._can_write(chain.map, chain):
             return False
         staying = norms[-1] if norms else None
         going = [name for name in chain.nodes if name != last or staying is None]
         self.fates.compose([name for name in going if staying is None or self.scene.owner.get(name) != staying], last)
-        self.surgeon.write_as_one(chain, chain.map)
+        self.surgeon.write_as_one(chain, chain.map, layout)
         if staying is not None:
             self.scene.owner[last] = staying
             self.fates.keep([staying], reason)
         return True
+
+    def _batch_norm_layout(self, chain: Chain) -> str | None:
+        """The data format in which one FusedBatchNormV3 can be ``chain``; None where it has no such form."""
+        nodes = [self.scene.graph[name] for name in chain.nodes]
+        layouts = [str(node.attrs["data_format"]) for node in nodes if is_fused_batch_norm(node)]
+        type_ = self.scene.graph.types[chain.y]
+        axes = chain.map.varying
+        if not layouts and chain.map.rank == 4 and self.fates.owners(chain.nodes):
+            layouts = {frozenset({3}): ["NHWC"], frozenset({1}): ["NCHW"]}.get(axes, [])
+        if not layouts or axes - {layouts[0].index("C")} or type_.dtype.name == "float64" or type_.shape is None:
+            return None
+        return layouts[0] if type_.shape[layouts[0].index("C")] is not None else None
 
     def _can_write(self, map_: Affine, chain: Chain) -> bool:
         return all(fits(value, self.scene, chain.y) for value in (map_.scale, map_.shift))

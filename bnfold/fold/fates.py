@@ -9,6 +9,8 @@ from bnfold.fold.rules import LINEAR_OPS
 from bnfold.fold.scene import Chain, Scene
 from bnfold.graph.stages import BatchNorm, Fate, Folded, Kept
 
+NO_MAP = "no constant map is among its nodes: its statistics are computed"
+
 
 class Fates:
     """Notes fates while the engine works.
@@ -45,18 +47,15 @@ class Fates:
 
     def of(self, norm: BatchNorm) -> Fate:
         """The fate of ``norm``, once all is done."""
-        graph = self.scene.graph
-        if any(self.scene.owner.get(name) == norm.name and name in graph for name in self._steps(norm)):
-            return Kept(norm.name, self._kept.get(norm.name, "it is not a constant map: its statistics are computed"))
+        if norm.name in self.scene.owner.values():
+            return Kept(norm.name, self._kept[norm.name])
         if found := self._folded.get(norm.name):
             into = dict.fromkeys(node for each in found for node in each.into)
             rules = dict.fromkeys(each.rule for each in found)
             return Folded(norm.name, tuple(into), ", ".join(rules))
-        return Kept(norm.name, self._kept.get(norm.name, "no constant map was found among its nodes"))
-
-    def _steps(self, norm: BatchNorm) -> list[str]:
-        graph = self.scene.graph
-        return [name for name in norm.nodes if name in graph and graph[name].op != "Const"]
+        return Kept(
+            norm.name, self._kept.get(norm.name, "no constant map is among its nodes: its statistics are computed")
+        )
 
     def _note(self, nodes: Iterable[str], into: tuple[str, ...], rule: str) -> None:
         nodes = list(nodes)

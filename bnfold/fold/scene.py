@@ -15,6 +15,8 @@ from bnfold.graph import Graph, Node
 SHAPE_READERS = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"})
 """Ops that ask nothing of their input but its shape: a map before them does not matter."""
 
+BIAS_OPS = frozenset({"BiasAdd", "BiasAddV1", "Add", "AddV2"})
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -94,7 +96,7 @@ class Scene:
     def is_free(self, step: Step) -> bool:
         """Whether the runtime does ``step`` as the bias of the linear op before it."""
         producer = self.graph.find_producer(step.x)
-        if producer is None or producer.op not in LINEAR_OPS or not step.map.is_shift:
+        if producer is None or producer.op not in LINEAR_OPS or step.node.op not in BIAS_OPS:
             return False
         kernel = self.kernel(producer)
         if not isinstance(kernel, Kernel) or not kernel.has_bias or self.only_reader(step.x) is None:

@@ -20,6 +20,12 @@ from bnfold.fold.rules import LINEAR_OPS
 from bnfold.fold.scene import Chain, Scene
 from bnfold.fold.worth import is_shared
 from bnfold.graph import Array, DType, Node, TensorType, node_name, output_index
+from bnfold.graph.dtypes import FLOAT32
+
+FUSED = "FusedBatchNormV3"
+
+UNIT_EPSILON = 2.0**-10
+"""1 - 2⁻¹⁰ + 2⁻¹⁰ is 1 in float32 too, and cuDNN wants an epsilon of at least 1e-5."""
 
 CHANGED = "folded"
 """Suffix of the nodes between a map and the op that took it: they compute the same op on other values."""
@@ -70,11 +76,13 @@ class Surgeon:
         self._rename(node_name(chain.y), f"{node_name(chain.y)}/{CHANGED}")
         self._finish_forward(plan, forged, chain.x)
 
-    def write_as_one(self, chain: Chain, map_: Affine) -> None:
-        """Put ``map_`` in the place of ``chain``, as a batch norm if there is one among its nodes."""
-        fused = next((name for name in chain.nodes if is_fused_batch_norm(self.graph[name])), None)
-        form = self.graph[fused] if fused else None
-        self._write_map(node_name(chain.y), chain.x, map_, form, self.graph.types[chain.y])
+    def write_as_one(self, chain: Chain, map_: Affine, layout: str | None = None) -> None:
+        """Put ``map_`` in the place of ``chain``: as one batch norm if it has a ``layout``, else by Mul and AddV2."""
+        name, type_ = node_name(chain.y), self.graph.types[chain.y]
+        if layout is None:
+            self._write_map(name, chain.x, map_, None, type_)
+        else:
+            self._write_batch_norm(name, chain.x, map_, layout, type_)
         for name in reversed(chain.nodes[:-1]):
             self._remove(name, chain.x)
 
@@ -131,6 +139,23 @@ class Surgeon:
         if not map_.is_scale or map_.is_identity:
             term = self._constant(f"{name}/shift", map_.shift, type_.dtype)
             self._put(Node(name, "AddV2", (x, term), attrs), type_, near=name)
+
+    def _write_batch_norm(self, name: str, x: str, map_: Affine, layout: str, type_: TensorType) -> None:
+        """One FusedBatchNormV3 with gamma and beta for scale and shift; its variance + epsilon is exactly 1."""
+        axis = layout.index("C")
+        size = type_.shape[axis] if type_.shape is not None else None
+        assert size is not None
+        vectors = map_.along(axis, size)
+        assert vectors is not None
+        rest = {"mean": np.zeros(size), "variance": np.full(size, 1 - UNIT_EPSILON)}
+        values = {"gamma": vectors[0], "beta": vectors[1], **rest}
+        inputs = [self._constant(f"{name}/{key}", value, FLOAT32) for key, value in values.items()]
+        attrs = {"T": type_.dtype, "U": FLOAT32, "data_format": layout, "epsilon": UNIT_EPSILON}
+        node = Node(name, FUSED, (x, *inputs), {**attrs, "is_training": False, "exponential_avg_factor": 1.0})
+        self._put(node, type_, near=name)
+        vector = TensorType(FLOAT32, (size,))
+        self.graph.types.update({node.tensor(index): vector for index in range(1, 5)})
+        self.graph.types[node.tensor(5)] = TensorType(FLOAT32, None)
 
     def _batch_norm(self, name: str, x: str, map_: Affine, form: Node) -> Node:
         """``form`` with gamma and beta such that it applies ``map_``, its mean and variance as they were.

@@ -38,8 +38,8 @@ class Work:
         return Work(self.ops + other.ops, self.passes + other.passes)
 
     def less_than(self, other: Work) -> bool:
-        """Fewer passes, and no more ops."""
-        return self.ops <= other.ops and self.passes < other.passes
+        """Less of one, and no more of the other."""
+        return self.ops <= other.ops and self.passes <= other.passes and self != other
 
 
 def work_of_map(map_: Affine, fused: bool = False) -> Work:
