@@ -224,11 +224,13 @@ def _value_sinks(parts: Anatomy) -> list[str]:
             sinks += _tracked(node, parts)
             continue
         readers = [reader for reader in graph.consumers(node.name) if not watches(reader)]
-        if all(reader.name in parts.gradients for reader in readers) and (
-            not readers or node.op in ("Mean", "Sum", "AddN")
-        ):
+        if not readers or (_is_total(node, graph) and all(_differentiates(reader, parts) for reader in readers)):
             sinks.append(node.name)
     return sinks
+
+
+def _differentiates(reader: Node, parts: Anatomy) -> bool:
+    return reader.name in parts.gradients or reader.op in SHAPE_ONLY
 
 
 def _is_total(node: Node, graph: Graph) -> bool:
