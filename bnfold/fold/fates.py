@@ -63,7 +63,7 @@ class Fates:
             self._folded.setdefault(norm, []).append(Folded(norm, into, rule))
             self._kept.pop(norm, None)
         for name in nodes:
-            if self.scene.owner.pop(name, None) is None and self._is_work(name):
+            if self.scene.owner.pop(name, None) is None and into and self._is_work(name):
                 self.others.append(Folded(name, into, rule))
 
     def _is_work(self, name: str) -> bool:

@@ -46,6 +46,9 @@ def rounded(kernel: Array, factor: Array, dtype: np.dtype[Any]) -> Rounded:
     factor : ndarray of float64
         Of the kernel's rank; broadcasts against it.
     """
+    if kernel.ndim == 0:
+        one = rounded(kernel.reshape(1), factor.reshape(1), dtype)
+        return Rounded(one.value.reshape(()), one.error, one.trouble)
     value = np.empty(kernel.shape, dtype)
     info = ml_dtypes.finfo(dtype)
     largest, tiny = float(info.max), float(info.smallest_normal)
