@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ class Artifact(Protocol):
     def describe(self, entries: Mapping[str, str]) -> None:
         """Note ``entries`` in the model, where its format has a place for them."""
 
+    def fingerprint(self) -> str:
+        """SHA-256 of the model, what `describe` notes left out."""
+
     def write(self, path: Path) -> None:
         """Write the model to ``path``."""
 
@@ -52,6 +56,11 @@ class OnnxFile:
 
     def describe(self, entries: Mapping[str, str]) -> None:
         metadata.attach(self.model, entries)
+
+    def fingerprint(self) -> str:
+        from bnfold.verify import model_fingerprint
+
+        return model_fingerprint(self.model)
 
     def write(self, path: Path) -> None:
         from bnfold.export import write
@@ -78,10 +87,17 @@ class FrozenFile:
     def describe(self, entries: Mapping[str, str]) -> None:
         """A GraphDef has no place for metadata."""
 
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self._bytes()).hexdigest()
+
     def write(self, path: Path) -> None:
+        path.write_bytes(self._bytes())
+
+    def _bytes(self) -> bytes:
         from bnfold.graph.graph_def import to_graph_def
 
-        path.write_bytes(to_graph_def(self.inference.graph).SerializeToString(deterministic=True))
+        data: bytes = to_graph_def(self.inference.graph).SerializeToString(deterministic=True)
+        return data
 
 
 def _text(path: Path | None) -> str | None:

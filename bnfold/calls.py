@@ -115,3 +115,9 @@ def verify(
         layers=how.layers,
         fates=fates,
     )
+
+
+def certify(report: CheckReport, source: str, model: str, fates: Sequence[Fate]) -> dict[str, Any]:
+    from bnfold.verify import certificate
+
+    return certificate(report, source=source, model=model, fates=fates)

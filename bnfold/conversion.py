@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bnfold.artifact import Artifact, OnnxFile
 from bnfold.errors import ExportError, OutputsDifferError
@@ -30,12 +31,15 @@ class Conversion:
         The folded graph, and each batch norm's fate.
     artifact : Artifact
         The model in the format it was made for.
+    certificate : mapping or None
+        What was compared, how, and what came of it, with the hashes of source and model; None without a check.
     """
 
     report: Report
     reference: InferenceGraph = field(repr=False)
     folding: Folding = field(repr=False)
     artifact: Artifact = field(repr=False)
+    certificate: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def model(self) -> onnx.ModelProto:

@@ -38,7 +38,7 @@ class Origin:
     options: SourceOptions
 
 
-def describe(report: Report, options: SourceOptions) -> dict[str, str]:
+def describe(report: Report, options: SourceOptions, certificate: Mapping[str, Any] | None) -> dict[str, str]:
     """The ``metadata_props`` of a model, as JSON by key."""
     source = {
         "path": report.source.path,
@@ -51,8 +51,8 @@ def describe(report: Report, options: SourceOptions) -> dict[str, str]:
         SOURCE: source,
         BATCH_NORMS: [fate.as_json() for fate in report.fates],
     }
-    if report.check is not None:
-        entries[CHECK] = report.check.as_json()
+    if certificate is not None:
+        entries[CHECK] = {key: value for key, value in certificate.items() if key != "batch_norms"}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in entries.items()}
 
 
@@ -78,6 +78,16 @@ def _fate(values: Mapping[str, Any]) -> Fate:
     if values["fate"] == "kept":
         return Kept(values["name"], values["reason"])
     return Folded(values["name"], tuple(values["into"]), values["rule"])
+
+
+def certificate(model: onnx.ModelProto) -> dict[str, Any] | None:
+    """The certificate in ``model``; None where it has none or it is damaged."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == CHECK), None)
+    try:
+        values = json.loads(text) if text is not None else None
+    except ValueError:
+        return None
+    return values if isinstance(values, dict) else None
 
 
 def origin(model: onnx.ModelProto) -> Origin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -135,8 +136,11 @@ def convert(
             seconds=stages.seconds,
             versions=_versions(),
         )
-        artifact.describe(metadata.describe(report, options))
-        return Conversion(report, reference, folding, artifact)
+        certificate = None
+        if checked is not None:
+            certificate = calls.certify(checked, loaded.fingerprint, artifact.fingerprint(), folding.fates)
+        artifact.describe(metadata.describe(report, options, certificate))
+        return Conversion(report, reference, folding, artifact, certificate)
 
     if place is None:
         return conclude(compare(artifact.comparable))
@@ -153,6 +157,7 @@ def check(
     source: Any,
     model: str | Path | onnx.ModelProto | None = None,
     *,
+    certificate: Mapping[str, Any] | None = None,
     samples: int = 8,
     seed: int = 0,
     rtol: float | None = None,
@@ -171,6 +176,8 @@ def check(
         As for `convert`. An ``.onnx`` file that bnfold wrote, when ``model`` is None: the source and how it was
         read are then taken from the file's metadata.
     model : str, Path or ModelProto, optional
+    certificate : mapping, optional
+        A certificate that must hold too: same source, same model. That in the file's metadata when ``model`` is None.
     samples, seed, rtol, atol, data, exact, layers, observe
         As for `convert`.
     **how
@@ -185,7 +192,7 @@ def check(
     ------
     LoadError, InferenceError, VerificationError
     """
-    from bnfold.verify import OnnxModel
+    from bnfold.verify import OnnxModel, mismatches, model_fingerprint
 
     options = SourceOptions(**how)
     comparison = CheckOptions(samples, seed, rtol, atol, data, exact, layers)
@@ -205,7 +212,12 @@ def check(
     options = _named_by(candidate, loaded, options)
     reference = stages.run("infer", lambda: calls.infer(loaded, options))
     fates = metadata.fates(candidate.proto)
-    return stages.run("verify", lambda: calls.verify(reference, model, comparison, fates=fates))
+    report = stages.run("verify", lambda: calls.verify(reference, model, comparison, fates=fates))
+    certified = certificate or (metadata.certificate(candidate.proto) if origin is not None else None)
+    if certified is None:
+        return report
+    broken = mismatches(certified, source=loaded.fingerprint, model=model_fingerprint(candidate), report=report)
+    return replace(report, equal=report.equal and not broken, problems=report.problems + tuple(broken))
 
 
 def inspect(

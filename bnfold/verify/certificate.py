@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,34 +20,39 @@ FORMAT = 1
 
 
 def model_fingerprint(model: onnx.ModelProto | OnnxModel | str | Path) -> str:
-    """SHA-256 of a model, its ``metadata_props`` left out: the certificate itself is kept there.
+    """SHA-256 of a model: its graph, and its weights wherever they are kept.
 
-    The files that hold its weights are part of it. Nodes are hashed as they are serialised, so any change of a
-    weight, a name or the order counts.
+    The ``metadata_props`` are left out, since the certificate itself is kept there. A model has the same fingerprint
+    in memory, in one file, and with its weights beside the file.
+
+    Raises
+    ------
+    VerificationError
+        When a file that holds weights cannot be read.
     """
     import onnx
 
     file = model if isinstance(model, OnnxModel) else OnnxModel(model)
-    stripped = onnx.ModelProto()
-    stripped.CopyFrom(file.proto)
-    del stripped.metadata_props[:]
-    digest = hashlib.sha256(stripped.SerializeToString(deterministic=True))
-    folder = None if file.path is None else file.path.parent
-    for location in sorted(_locations(stripped)):
-        path = Path(location) if folder is None else folder / location
-        try:
-            with path.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-        except OSError as error:
-            raise VerificationError(f"{path}, which holds weights of the model, cannot be read") from error
+    proto = file.proto
+    shell = onnx.ModelProto(ir_version=proto.ir_version, opset_import=proto.opset_import, functions=proto.functions)
+    for field in ("node", "input", "output", "value_info"):
+        getattr(shell.graph, field).extend(getattr(proto.graph, field))
+    digest = hashlib.sha256(shell.SerializeToString(deterministic=True))
+    folder = "" if file.path is None else str(file.path.parent)
+    for tensor in proto.graph.initializer:
+        digest.update(f"{tensor.name} {tensor.data_type} {list(tensor.dims)}".encode())
+        digest.update(_content(tensor, folder))
     return digest.hexdigest()
 
 
-def _locations(model: onnx.ModelProto) -> set[str]:
-    return {
-        entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"
-    }
+def _content(tensor: Any, folder: str) -> bytes:
+    from onnx import numpy_helper
+
+    try:
+        array = numpy_helper.to_array(tensor, folder)
+    except (OSError, ValueError) as error:
+        raise VerificationError(f"the weights of {tensor.name} cannot be read: {error}") from error
+    return repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
 
 
 def certificate(report: CheckReport, *, source: str, model: str, fates: Sequence[Fate] = ()) -> dict[str, Any]:
@@ -73,12 +78,14 @@ def certificate(report: CheckReport, *, source: str, model: str, fates: Sequence
     }
 
 
-def mismatches(certified: dict[str, Any], *, source: str, model: str, report: CheckReport | None = None) -> list[str]:
+def mismatches(
+    certified: Mapping[str, Any], *, source: str, model: str, report: CheckReport | None = None
+) -> list[str]:
     """What a certificate says that is not so (any more); empty when it holds.
 
     Parameters
     ----------
-    certified : dict
+    certified : mapping
         A certificate.
     source, model : str
         The fingerprints of what is there now.
@@ -95,5 +102,5 @@ def mismatches(certified: dict[str, Any], *, source: str, model: str, report: Ch
     if certified.get("equal") is not True:
         found.append("it certifies that the outputs differ")
     if report is not None and not report.equal:
-        found.append("the outputs differ now: " + "; ".join(report.reasons))
+        found.append("the outputs differ now")
     return found
