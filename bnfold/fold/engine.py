@@ -205,13 +205,11 @@ class _Folder:
         after = work_of_map(chain.map, fused=layout is not None)
         if not after.less_than(work) or not self._can_write(chain.map, chain):
             return False
-        staying = norms[-1] if norms else None
-        going = [name for name in chain.nodes if name != last or staying is None]
-        self.fates.compose([name for name in going if staying is None or self.scene.owner.get(name) != staying], last)
+        if norms:
+            self.scene.owner[last] = norms[-1]
+        self.fates.compose(chain.nodes[:-1], last)
         self.surgeon.write_as_one(chain, chain.map, layout)
-        if staying is not None:
-            self.scene.owner[last] = staying
-            self.fates.keep([staying], reason)
+        self.fates.keep(norms[-1:], reason)
         return True
 
     def _batch_norm_layout(self, chain: Chain) -> str | None:

@@ -37,18 +37,26 @@ class Fates:
             self._kept[norm] = reason
 
     def fold(self, chain: Chain, plan: Plan) -> None:
-        """``chain`` and the maps that ``plan`` merges with it are gone. To be called before the graph changes."""
+        """``chain`` and the maps that ``plan`` merges with it are gone. To be called before the graph changes.
+
+        A batch norm that was merged into a map without a name of its own lives on there.
+        """
         into = tuple(dict.fromkeys(move.node for move in plan if isinstance(move, Absorb | Compose)))
-        self._note((*chain.nodes, *(move.node for move in plan if isinstance(move, Merge))), into, self._rows(plan))
+        merged = [move.node for move in plan if isinstance(move, Merge)]
+        staying = [move.node for move in plan if isinstance(move, Compose)]
+        for name in staying:
+            if name not in self.scene.owner and (norms := self.owners(merged)):
+                self.scene.owner[name] = norms[-1]
+        self._note((*chain.nodes, *merged), into, self._rows(plan), self.owners(staying))
 
     def compose(self, nodes: Sequence[str], into: str) -> None:
         """``nodes`` became part of the map that node ``into`` applies."""
-        self._note(nodes, (into,), CONSTANT_MAP)
+        self._note(nodes, (into,), CONSTANT_MAP, self.owners([into]))
 
     def of(self, norm: BatchNorm) -> Fate:
         """The fate of ``norm``, once all is done."""
         if norm.name in self.scene.owner.values():
-            return Kept(norm.name, self._kept[norm.name])
+            return Kept(norm.name, self._kept.get(norm.name, "another map was folded into it"))
         if found := self._folded.get(norm.name):
             into = dict.fromkeys(node for each in found for node in each.into)
             rules = dict.fromkeys(each.rule for each in found)
@@ -57,9 +65,12 @@ class Fates:
             norm.name, self._kept.get(norm.name, "no constant map is among its nodes: its statistics are computed")
         )
 
-    def _note(self, nodes: Iterable[str], into: tuple[str, ...], rule: str) -> None:
+    def _note(self, nodes: Iterable[str], into: tuple[str, ...], rule: str, staying: Sequence[str]) -> None:
+        """``nodes`` are gone; the batch norms ``staying`` have others."""
         nodes = list(nodes)
         for norm in self.owners(nodes):
+            if norm in staying:
+                continue
             self._folded.setdefault(norm, []).append(Folded(norm, into, rule))
             self._kept.pop(norm, None)
         for name in nodes:

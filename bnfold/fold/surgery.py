@@ -136,6 +136,8 @@ class Surgeon:
             last = name if map_.is_scale else self.graph.fresh_name(f"{name}/scaled")
             factor = self._constant(f"{name}/scale", map_.scale, type_.dtype)
             x = self._put(Node(last, "Mul", (x, factor), attrs), type_, near=name).output
+            if name in self.scene.owner:
+                self.scene.owner[last] = self.scene.owner[name]
         if not map_.is_scale or map_.is_identity:
             term = self._constant(f"{name}/shift", map_.shift, type_.dtype)
             self._put(Node(name, "AddV2", (x, term), attrs), type_, near=name)

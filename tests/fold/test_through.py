@@ -126,7 +126,7 @@ def norm(net: Net, y: Any, case: Case) -> Any:
 
 def build_backward(case: Case) -> Any:
     def network(net: Net, x: Any, other: Any) -> Any:
-        net.other = other  # type: ignore[attr-defined]
+        net.other = other
         y = net.conv(x, 4, 1, name="linear")
         return tf.nn.tanh(norm(net, case.between(net, y), case))
 
@@ -135,7 +135,7 @@ def build_backward(case: Case) -> Any:
 
 def build_forward(case: Case) -> Any:
     def network(net: Net, x: Any, other: Any) -> Any:
-        net.other = tf.nn.tanh(other)  # type: ignore[attr-defined]
+        net.other = tf.nn.tanh(other)
         y = case.between(net, norm(net, tf.nn.tanh(x), case))
         return tf.nn.tanh(net.dense(tf.reshape(y, [-1, y.shape[-1]]), 5, name="linear"))
 
