@@ -7,9 +7,10 @@ from collections.abc import Callable, Container, Iterable, Mapping
 import numpy as np
 
 from bnfold.errors import InferenceError
-from bnfold.graph import Array, Graph, Node, constant, node_name
+from bnfold.graph import Array, DType, Graph, Node, constant, node_name
 from bnfold.graph.evaluate import LARGE, infer_types, run
 from bnfold.graph.graph_def import op_definition
+from bnfold.inference.bodies import drop_unused, freeze_bodies
 from bnfold.inference.variables import VARIABLE_OPS, static_size
 
 PASS_THROUGH = frozenset(
@@ -63,12 +64,15 @@ def freeze(graph: Graph, read: Callable[[str], Array], *, judged_later: Containe
     """
     frozen = graph.copy()
     poisoned = []
+    handles: dict[str, DType] = {}
     for node in graph:
         if node.op in VARIABLE_OPS:
             value = np.asarray(read(node.name))
             if node.name not in judged_later and value.dtype.kind == "f" and not np.isfinite(value).all():
                 poisoned.append(f"{node.name} ({np.count_nonzero(~np.isfinite(value))} of {value.size} values)")
-            frozen.replace(constant(node.name, value, node.attrs.get("dtype")))
+            frozen.replace(constant(node.name, value, node.attrs["dtype"]))
+            if node.op == "VarHandleOp":
+                handles[node.output] = node.attrs["dtype"]
         elif node.op in PASS_THROUGH:
             frozen.replace(_identity(node))
         elif node.op == "ResourceGather":
@@ -81,6 +85,8 @@ def freeze(graph: Graph, read: Callable[[str], Array], *, judged_later: Containe
             f"the weights hold NaN or infinite values: {', '.join(poisoned)}",
             hint="the training diverged, or the checkpoint is damaged; take an earlier one",
         )
+    freeze_bodies(frozen, handles)
+    drop_unused(frozen)
     return frozen
 
 
@@ -145,14 +151,17 @@ def _constant_nodes(graph: Graph) -> dict[str, None]:
     """Names of the nodes that depend on constants alone, in topological order."""
     fixed: dict[str, None] = {}
     for node in graph.topological():
-        if node.op == "Const" or (node.inputs and _is_pure(node) and all(node_name(t) in fixed for t in node.inputs)):
+        if node.op == "Const" or (_is_foldable(graph, node) and all(node_name(t) in fixed for t in node.inputs)):
             fixed[node.name] = None
     return fixed
 
 
-def _is_pure(node: Node) -> bool:
+def _is_foldable(graph: Graph, node: Node) -> bool:
+    """Whether ``node`` always gives the same arrays for the same inputs (a tensor list is no array)."""
     definition = op_definition(node.op)
-    return definition is not None and not definition.is_stateful and node.op not in IMPURE
+    if not node.inputs or definition is None or definition.is_stateful or node.op in IMPURE:
+        return False
+    return (kind := graph.type_of(node.output)) is None or kind.dtype.numpy is not None
 
 
 def _border(graph: Graph, fixed: Mapping[str, None], outputs: set[str]) -> list[str]:

@@ -16,7 +16,7 @@ TINY = 1e-2
 FAR = 100.0
 """A moving mean further than this many deviations from zero is worth a look."""
 
-CALIBRATION = "run the training graph over some batches with its update ops, save, and convert again"
+CALIBRATION = "bnfold calibrate SOURCE TARGET --data …, or run the training graph over some batches with its update ops"
 
 
 def refuse_poisoned(name: str, values: Mapping[str, Array]) -> None:
@@ -89,7 +89,7 @@ def _never_updated(norms: Sequence[BatchNorm], frozen_rates: frozenset[str]) -> 
         )
     for names, cause in (
         (moved_by_none, "the updates have decay 1, which moves nothing"),
-        (not_run, "the update ops were never run (they are in the collection update_ops)"),
+        (not_run, "the update ops were never run (tf.GraphKeys.UPDATE_OPS holds them)"),
     ):
         if names:
             notes.append(
@@ -99,7 +99,7 @@ def _never_updated(norms: Sequence[BatchNorm], frozen_rates: frozenset[str]) -> 
                     f"{_layers(names)} moving mean 0 and variance 1: {cause}. Training normalised by the batch; the"
                     " inference graph does not normalise at all, and its outputs are not what training saw",
                     tuple(names),
-                    hint=f"calibrate: {CALIBRATION}",
+                    hint=CALIBRATION,
                 )
             )
     return notes

@@ -104,6 +104,7 @@ def _fused_layer(graph: Graph, node: Node, provenance: Provenance) -> Layer:
     bound = provenance.fused.get(node.name)
     flag = "is_training=True" if bound else provenance.flag_of((node.name,)) or "inference"
     evidence = tuple(dict.fromkeys(b.evidence for b in bound)) if bound else (WIRED,)
+    variables = _variables(graph, tensors)
     return Layer(
         name=layer_name(node.name),
         form=node.op,
@@ -112,8 +113,8 @@ def _fused_layer(graph: Graph, node: Node, provenance: Provenance) -> Layer:
         channel_axis=channel_axis(node),
         epsilon=float(node.attrs["epsilon"]),
         tensors=tensors,
-        variables=_variables(graph, tensors),
-        evidence=evidence,
+        variables=variables,
+        evidence=(*evidence, *_names_agree(variables)),
     )
 
 
@@ -134,13 +135,21 @@ def _unfused_layer(graph: Graph, norm: Normalisation, provenance: Provenance) ->
         epsilon=norm.epsilon,
         tensors=found,
         variables=variables,
-        evidence=tuple(evidence) or (WIRED,),
+        evidence=(*(evidence or (WIRED,)), *_names_agree(variables)),
     )
 
 
 def graph_inputs(graph: Graph, norm: Normalisation) -> list[str]:
     """The nodes that the root's operand is made of: conditionals choose the statistics there."""
     return [node_name(tensor) for tensor in graph[norm.root].inputs]
+
+
+def _names_agree(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The statistics in the scope of gamma or beta: names confirm what the dataflow has decided."""
+    scopes = {role: name.rpartition("/")[0] for role, name in variables.items()}
+    statistics = {scopes[role] for role in ("moving_mean", "moving_variance") if role in scopes}
+    parameters = {scopes[role] for role in ("gamma", "beta") if role in scopes}
+    return ("name scope",) if statistics and statistics == parameters else ()
 
 
 def _variables(graph: Graph, tensors: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bnfold.graph import Graph, Node
+from bnfold.inference.scalars import known_scalar
 from bnfold.inference.variables import ASSIGNMENTS, TRANSPARENT, VARIABLE_OPS, source_of, variable_behind
 
 SUMS = frozenset({"Add", "AddV2", "Sub", "AddN"})
@@ -76,8 +77,8 @@ def _rate(graph: Graph, node: Node) -> float | None:
     product = graph.find_producer(source_of(graph, node.inputs[1]))
     if ASSIGNMENTS[node.op] == "set" or product is None or product.op != "Mul":
         return None
-    values = [graph.value(source_of(graph, tensor)) for tensor in product.inputs]
-    return next((float(value.item()) for value in values if value is not None and value.size == 1), None)
+    values = (known_scalar(graph, tensor) for tensor in product.inputs)
+    return next((value for value in values if value is not None), None)
 
 
 def _averaged(graph: Graph, node: Node, variable: str) -> list[str]:

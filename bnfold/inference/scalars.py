@@ -84,9 +84,13 @@ def _apply(node: Node, arguments: list[Array]) -> Array | None:
     return None
 
 
-def known_scalars(graph: Graph, given: Mapping[str, Array]) -> dict[str, Array]:
-    """The values of the small tensors of ``graph`` that follow from its constants and ``given``."""
-    values = dict(given)
-    for node in graph.topological():
+def known_scalar(graph: Graph, tensor: str) -> float | None:
+    """The number that ``tensor`` always is, where it follows from a few constants."""
+    sources = graph.topological([tensor])
+    if len(sources) > SMALL:
+        return None
+    values: dict[str, Array] = {}
+    for node in sources:
         evaluate_scalar(node, node.inputs, values)
-    return values
+    value = values.get(tensor)
+    return float(value.item()) if value is not None and value.size == 1 and value.dtype.kind in "fiu" else None
