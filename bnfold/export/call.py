@@ -9,7 +9,7 @@ import numpy as np
 
 from bnfold.errors import ExportError
 from bnfold.export.kernels import widening
-from bnfold.export.onnx_graph import OnnxNode
+from bnfold.export.onnx_graph import OnnxNode, part_dtype
 from bnfold.graph import Array, DType, Function, Node, Shape, TensorType
 
 if TYPE_CHECKING:
@@ -183,10 +183,11 @@ class Call:
         """Emit ``op`` on inputs of ``dtype`` (input 0's by default) where onnxruntime may lack that kernel.
 
         Where `kernels.KERNELS` has no kernel of ``op`` for the dtype, the inputs are cast to the narrowest wider
-        dtype with one, and the result is cast back (it wraps as TensorFlow's integers do).
+        dtype with one, and the result is cast back (it wraps as TensorFlow's integers do). Of complex numbers it
+        works on the parts.
         """
-        dtype = dtype or self.dtype(0)
-        wide = widening(op, dtype)
+        dtype = part_dtype(dtype or self.dtype(0))
+        wide = widening(op, dtype, self.opset)
         if wide is None:
             raise self.refusal(f"onnxruntime has no {op} for {dtype} or a wider dtype")
         if wide == dtype:

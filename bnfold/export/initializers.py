@@ -31,8 +31,13 @@ class Initializers:
         return name in self._protos
 
     def add(self, array: Array, stem: str) -> str:
-        """The name of an initializer that holds ``array``: a new one, or one that has the same content."""
+        """The name of an initializer that holds ``array``: a new one, or one that has the same content.
+
+        Complex numbers become two floats on a last axis.
+        """
         array = np.asarray(array)
+        if array.dtype.kind == "c":
+            array = np.stack([array.real, array.imag], axis=-1)
         key = (array.dtype.str + array.dtype.name, array.shape, _sample(array))
         for name in self._alike.setdefault(key, []):
             if _same(array, self._protos[name]):

@@ -33,10 +33,17 @@ KERNELS: dict[str, frozenset[str]] = {
         "ReduceSum ReduceMean ReduceProd ReduceL2 ReduceSumSquare ReduceLogSumExp CumSum": f"{_FLOATS} int32 int64",
         "ReduceMax ReduceMin ArgMax ArgMin": f"{_FLOATS} int8 int32 int64 uint8",
         "And Or Xor Not": "bool",
+        "Resize": "float16 float32 int8 int32 uint8",
         "NonZero": "float16 float32 int32 int64 uint8 bool",
     }.items()
     for op in ops.split()
 }
+
+_SINCE = {
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (14, frozenset({"int8", "int16", "uint8", "uint16"}))),
+    "Relu": (14, frozenset({"int8", "int16", "int32", "int64"})),
+}
+"""The opset since which an op takes some of its dtypes."""
 
 _WIDER: dict[str, tuple[str, ...]] = {
     "bfloat16": ("float32", "float64"),
@@ -57,11 +64,14 @@ _WIDER: dict[str, tuple[str, ...]] = {
 convolutions and their like onnxruntime has nothing better, and float64 for int64, which is exact up to 2⁵³."""
 
 
-def widening(op: str, dtype: DType) -> DType | None:
+def widening(op: str, dtype: DType, opset: int = 99) -> DType | None:
     """``dtype`` itself if onnxruntime has that kernel of ``op``, else the best of the wider ones, else None."""
     kernels = KERNELS.get(op)
     if kernels is None:
         return DType.named("float32") if dtype.name == "bfloat16" else dtype
+    since, later = _SINCE.get(op, (0, frozenset()))
+    if opset < since:
+        kernels -= later
     if dtype.name in kernels:
         return dtype
     return next((DType.named(name) for name in _WIDER.get(dtype.name, ()) if name in kernels), None)

@@ -10,6 +10,7 @@ from onnx import AttributeProto, GraphProto, NodeProto, ValueInfoProto, helper
 
 from bnfold.export.initializers import Initializers
 from bnfold.graph import DType, Shape, TensorType
+from bnfold.graph.dtypes import FLOAT32, FLOAT64
 
 
 @dataclass
@@ -71,6 +72,10 @@ class OnnxGraph:
     inputs, outputs : list of str
     types : dict of str to TensorType
         As stored, by value name; `onnx_types.complete` finds the others.
+    dims : dict of str to tuple
+        Shapes of inputs with names for the sizes that are not known.
+    remarks : dict of str to str
+        What the file should say of an input or output.
     """
 
     def __init__(self, name: str) -> None:
@@ -80,6 +85,7 @@ class OnnxGraph:
         self.outputs: list[str] = []
         self.types: dict[str, TensorType] = {}
         self.dims: dict[str, tuple[int | str | None, ...]] = {}
+        self.remarks: dict[str, str] = {}
 
     def add(self, node: OnnxNode) -> OnnxNode:
         self.nodes.append(node)
@@ -121,7 +127,9 @@ class OnnxGraph:
         return proto
 
     def _value_info(self, name: str) -> ValueInfoProto:
-        return value_info(name, self.types.get(name), self.dims.get(name))
+        info = value_info(name, self.types.get(name), self.dims.get(name))
+        info.doc_string = self.remarks.get(name, "")
+        return info
 
 
 def value_info(name: str, known: TensorType | None, dims: Iterable[int | str | None] | None = None) -> ValueInfoProto:
@@ -139,9 +147,13 @@ def stored_type(known: TensorType, permutation: tuple[int, ...] | None) -> Tenso
     if shape is not None and permutation is not None:
         shape = tuple(shape[axis] for axis in permutation)
     if known.dtype.name.startswith("complex"):
-        real = DType.named("float32" if known.dtype.name == "complex64" else "float64")
-        return TensorType(real, None if shape is None else (*shape, 2))
+        return TensorType(part_dtype(known.dtype), None if shape is None else (*shape, 2))
     return TensorType(known.dtype, shape)
+
+
+def part_dtype(dtype: DType) -> DType:
+    """The dtype of the two parts of a complex ``dtype``; any other dtype itself."""
+    return {"complex64": FLOAT32, "complex128": FLOAT64}.get(dtype.name, dtype)
 
 
 def _node_proto(node: OnnxNode) -> NodeProto:

@@ -118,7 +118,8 @@ class Drops(Placement):
         named = node.attrs.get(self.axes)
         if named:
             return {int(axis) % rank for axis in named}
-        return {axis for axis, size in enumerate(graph.shape_of(node.inputs[0]) or ()) if size == 1}
+        shape = graph.shape_of(node.inputs[0]) or ()
+        return None if None in shape else {axis for axis, size in enumerate(shape) if size == 1}
 
     def form_reading(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
         dropped = self._dropped(graph, node, len(permutation))
@@ -179,6 +180,17 @@ class Permutes(Placement):
 
     def data_inputs(self, node: Node) -> tuple[int, ...]:
         return (0,)
+
+
+@dataclass(frozen=True)
+class Measures(Placement):
+    """Reads input 0 in any order, and stores what has no layout: Shape, Size, Rank."""
+
+    def data_inputs(self, node: Node) -> tuple[int, ...]:
+        return (0,)
+
+    def form_reading(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
+        return Form(permutation, None)
 
 
 AS_TENSORFLOW = AsTensorFlow()

@@ -150,6 +150,8 @@ class Scope:
             name = self.exported.get(tensor, "") if wanted is None else ""
             if not name or name in self.names:
                 name = f"{tensor}/transposed"
+            if self.graph.types[tensor].dtype.name.startswith("complex"):
+                shape, permutation, stored = (*shape, 2), (*permutation, len(shape)), (*(stored or own), len(shape))
             self._transposes[key] = self._emit_transpose(key[0], name, permutation, shape, stored or own)
             self.onnx.types[self._transposes[key]] = stored_type(self.graph.types[tensor], wanted)
         return self._transposes[key]

@@ -2,40 +2,69 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bnfold.export.call import Call
+from bnfold.export.ints import Ints, counted, input_ints, joined, shape_of
+from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import Drops, Expands, Permutes, Reshapes
-from bnfold.export.table import ALL, lowers
-from bnfold.graph.dtypes import INT64
+from bnfold.export.table import ALL, COMPLEX, lowers
 
 
-@lowers("Reshape", dtypes=ALL, placement=Reshapes())
+@lowers("Reshape", dtypes=(*ALL, *COMPLEX), placement=Reshapes())
 def lower_reshape(call: Call) -> str:
     """With at most one size unknown the shape is a constant, whatever computes it at run time."""
     shape = call.out_shape()
+    pair = [2] if is_complex(call) else []
     if shape is not None and shape.count(None) <= 1 and not (None in shape and 0 in shape):
         if shape == call.shape(0) and call.per_axis(shape) == call.per_out_axis(shape):
             return call.input(0)
-        return call.reshape(call.input(0), [-1 if size is None else size for size in call.per_out_axis(shape)])
+        sizes = [-1 if size is None else size for size in call.per_out_axis(shape)]
+        return call.reshape(call.input(0), [*sizes, *pair])
     allowzero = 1 if call.opset >= 14 else None
-    return call.emit("Reshape", call.input(0), call.cast(call.input(1), INT64), allowzero=allowzero)
+    return call.emit("Reshape", call.input(0), joined(call, input_ints(call, 1), pair).name, allowzero=allowzero)
 
 
-@lowers("Transpose", dtypes=ALL, placement=Permutes())
+@lowers("Transpose", dtypes=(*ALL, *COMPLEX), placement=Permutes())
 def lower_transpose(call: Call) -> str:
     """The input seen otherwise; whoever wants another order than it is stored in gets a Transpose node."""
-    call.constant_value(1, "permutation")
-    return call.input(0)
+    return call.input(0) if call.value(1) is not None else _transposed_at_run_time(call)
 
 
-@lowers("Squeeze", dtypes=ALL, placement=Drops(axes="squeeze_dims"))
+def _transposed_at_run_time(call: Call) -> str:
+    """With a computed permutation the result is gathered from the flat input.
+
+    Position ``(i_0, i_1, …)`` of the result is found at ``Σ i_k · stride(permutation[k])``.
+    """
+    if is_complex(call):
+        raise call.refusal("its permutation is computed, and its values are complex")
+    rank = call.rank()
+    permutation, shape = input_ints(call, 1), shape_of(call)
+    strides = joined(call, *(shape.entries(axis + 1).product().vector() for axis in range(rank)))
+    target, steps = shape.take(permutation), strides.take(permutation)
+    source = Ints(call, np.zeros([1] * rank, np.int64))
+    for axis in range(rank):
+        along = counted(call, 0, target[axis]) * steps[axis]
+        source = source + along.reshaped([-1 if other == axis else 1 for other in range(rank)])
+    return call.emit("Gather", call.reshape(call.input(0), [-1]), source.name, axis=0)
+
+
+@lowers("Squeeze", dtypes=(*ALL, *COMPLEX), placement=Drops(axes="squeeze_dims"))
 def lower_squeeze(call: Call) -> str:
-    axes = call.attr("squeeze_dims") or [axis for axis, size in enumerate(call.known_shape(0)) if size == 1]
-    return call.squeeze(call.input(0), sorted(call.axis(axis) for axis in axes))
+    """Without axes, all of size 1; which these are is sometimes known only when the model runs."""
+    shape, axes = call.shape(), call.attr("squeeze_dims")
+    if axes and shape is not None:
+        return call.squeeze(call.input(0), sorted(call.axis(axis) for axis in axes))
+    if axes:
+        return call.squeeze(call.input(0), axes)
+    if shape is None or None in shape:
+        return call.emit("Squeeze", call.input(0))
+    return call.squeeze(call.input(0), sorted(call.axis(axis) for axis, size in enumerate(shape) if size == 1))
 
 
-@lowers("ExpandDims", dtypes=ALL, placement=Expands())
+@lowers("ExpandDims", dtypes=(*ALL, *COMPLEX), placement=Expands())
 def lower_expand_dims(call: Call) -> str:
     axis = call.value(1)
-    if axis is not None:
+    if axis is not None and call.out_shape() is not None:
         return call.unsqueeze(call.input(0), [call.out_axis(int(axis.flat[0]))])
-    return call.emit("Unsqueeze", call.input(0), call.reshape(call.cast(call.input(1), INT64), [1]))
+    return call.emit("Unsqueeze", call.input(0), input_ints(call, 1).vector().name)

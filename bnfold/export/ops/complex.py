@@ -1,0 +1,43 @@
+"""Complex numbers, stored as two floats on a last axis: their parts, and the arithmetic on them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnfold.export.call import Call
+from bnfold.export.onnx_graph import part_dtype
+
+
+def is_complex(call: Call, index: int = 0) -> bool:
+    return call.dtype(index).name.startswith("complex")
+
+
+def parts(call: Call, value: str) -> tuple[str, str]:
+    """Real and imaginary part, each with a last axis of size 1."""
+    real, imaginary = call.emit_many("Split", value, call.ints([1, 1]), axis=-1, outputs=2)
+    return real, imaginary
+
+
+def paired(call: Call, real: str, imaginary: str) -> str:
+    """The complex value of two parts with a last axis of size 1."""
+    return call.emit("Concat", real, imaginary, axis=-1)
+
+
+def complex_mul(call: Call, x: str, y: str) -> str:
+    """(a + bi)(c + di) = (ac - bd) + (ad + bc)i"""
+    a, b = parts(call, x)
+    c, d = parts(call, y)
+    real = call.emit("Sub", call.emit("Mul", a, c), call.emit("Mul", b, d))
+    imaginary = call.emit("Add", call.emit("Mul", a, d), call.emit("Mul", b, c))
+    return paired(call, real, imaginary)
+
+
+def complex_div(call: Call, x: str, y: str) -> str:
+    """x / y = x conj(y) / |y|²"""
+    square = call.reduce("ReduceSum", call.emit("Mul", y, y), [-1], keepdims=True)
+    return call.emit("Div", complex_mul(call, x, conjugate(call, y)), square)
+
+
+def conjugate(call: Call, x: str) -> str:
+    dtype = part_dtype(call.dtype(0))
+    return call.emit("Mul", x, call.constant(np.array([1, -1], dtype.numpy)))

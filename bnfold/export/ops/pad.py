@@ -1,0 +1,56 @@
+"""Padding."""
+
+from __future__ import annotations
+
+from bnfold.export.call import Call
+from bnfold.export.carry import moved
+from bnfold.export.ints import Ints, counted, input_ints, size_of
+from bnfold.export.placement import Follows
+from bnfold.export.table import NUMBERS, lowers
+
+PADS = Follows(data=(0,), constant=(1,))
+
+
+@lowers("Pad", dtypes=(*NUMBERS, "bool"), placement=PADS)
+@lowers("PadV2", dtypes=(*NUMBERS, "bool"), placement=PADS)
+def lower_pad(call: Call) -> str:
+    fill = call.input(2) if call.arity > 2 else call.scalar(0, call.dtype())
+    return _padded(call, fill, mode="constant")
+
+
+@lowers("MirrorPad", dtypes=(*NUMBERS, "bool"), placement=PADS)
+def lower_mirror_pad(call: Call) -> str:
+    """REFLECT leaves out the border itself, as ONNX does; SYMMETRIC repeats it, which for one step is ONNX' edge."""
+    if call.attr("mode") == "REFLECT":
+        return _padded(call, "", mode="reflect")
+    paddings = call.value(1)
+    if paddings is not None and paddings.max(initial=0) <= 1:
+        return _padded(call, "", mode="edge")
+    return _mirrored(call)
+
+
+def _padded(call: Call, fill: str, *, mode: str) -> str:
+    paddings = call.value(1)
+    if paddings is not None and not paddings.any():
+        return call.input(0)
+    if paddings is not None:
+        pads = Ints(call, [pair[side] for side in (0, 1) for pair in call.per_axis(paddings.tolist())])
+    else:
+        pads = Ints(call, call.transpose(input_ints(call, 1).name, (1, 0))).vector()
+    return moved(call, "Pad", [call.input(0), pads.name, fill], call.dtype(), values=(0, 2), mode=mode)
+
+
+def _mirrored(call: Call) -> str:
+    """Each padded axis is gathered from the positions -before … size + after, thrown back at both ends."""
+    value, paddings = call.input(0), input_ints(call, 1)
+    for axis in range(call.rank()):
+        before, after = paddings.take([axis]).reshaped([2])[0], paddings.take([axis]).reshaped([2])[1]
+        if before.known == 0 and after.known == 0:
+            continue
+        stored = call.axis(axis)
+        size = size_of(call, 0, axis).scalar()
+        positions = counted(call, -before, size + after)
+        low = (positions < 0).where(-positions - 1, positions)
+        source = (low >= size).where(size * 2 - low - 1, low)
+        value = call.emit("Gather", value, source.name, axis=stored)
+    return value

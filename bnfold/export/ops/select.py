@@ -1,0 +1,53 @@
+"""Values chosen by a condition, and where a condition is true."""
+
+from __future__ import annotations
+
+from bnfold.export.call import Call
+from bnfold.export.carry import selected
+from bnfold.export.kernels import KERNELS
+from bnfold.export.onnx_graph import part_dtype
+from bnfold.export.ops.complex import is_complex
+from bnfold.export.placement import FOLLOWS, Follows
+from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.graph.dtypes import BOOL
+
+ANY = (*ALL, *COMPLEX)
+
+
+@lowers("SelectV2", dtypes=ANY, placement=FOLLOWS)
+def lower_select_v2(call: Call) -> str:
+    condition, then, other = call.inputs()
+    if is_complex(call, 1):
+        condition = call.unsqueeze(condition, [-1])
+    return selected(call, condition, then, other, part_dtype(call.dtype(1)))
+
+
+@lowers("Select", dtypes=ANY, placement=Follows(data=(1, 2)))
+def lower_select(call: Call) -> str:
+    """The condition has the shape of the values, or is a scalar, or a vector that chooses along axis 0."""
+    condition, then, other = call.inputs()
+    dtype = part_dtype(call.dtype(1))
+    shape = call.shape(0)
+    if shape is None or call.shape(1) is None:
+        return selected(call, condition, then, other, dtype)
+    stored = sorted(range(call.rank(1)), key=lambda axis: call.axis(axis, 1))
+    if len(shape) == len(stored):
+        condition = call.transpose(condition, stored)
+    elif len(shape) == 1:
+        condition = call.unsqueeze(condition, [axis for axis, own in enumerate(stored) if own])
+    if is_complex(call, 1):
+        condition = call.unsqueeze(condition, [-1])
+    return selected(call, condition, then, other, dtype)
+
+
+@lowers("Where", dtypes=ANY)
+def lower_where(call: Call) -> str:
+    """The positions of what is not 0, one in a row."""
+    value = call.input(0)
+    if is_complex(call):
+        raise call.refusal("it looks for complex numbers")
+    if call.shape() == ():
+        raise call.refusal("its condition is a scalar")
+    if call.dtype().name not in KERNELS["NonZero"]:
+        value = call.cast(value, BOOL)
+    return call.emit("Transpose", call.emit("NonZero", value), perm=[1, 0])

@@ -1,0 +1,147 @@
+"""Slices, in their two forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bnfold.export.call import Call
+from bnfold.export.ints import LARGEST, Ints, input_ints
+from bnfold.export.placement import SLICES, Follows
+from bnfold.export.table import ALL, COMPLEX, lowers
+
+ANY = (*ALL, *COMPLEX)
+
+
+@lowers("Slice", dtypes=ANY, placement=Follows(data=(0,), constant=(1, 2)))
+def lower_slice(call: Call) -> str:
+    """``size`` entries from ``begin``; a size of -1 is all the rest."""
+    begin, size = input_ints(call, 1), input_ints(call, 2)
+    end = (size < 0).where(LARGEST, begin + size)
+    shape = call.shape()
+    if shape is None:
+        return call.emit("Slice", call.input(0), begin.name, end.name)
+    axes = list(range(len(shape)))
+    if begin.known is not None and end.known is not None:
+        last = [LARGEST if size is None else size for size in shape]
+        axes = [axis for axis in axes if begin.known[axis] or end.known[axis] < last[axis]]
+    if not axes:
+        return call.input(0)
+    if len(axes) < len(shape):
+        begin, end = begin.take(axes), end.take(axes)
+    return call.emit("Slice", call.input(0), begin.name, end.name, call.ints(call.axis(axis) for axis in axes))
+
+
+@dataclass
+class Spec:
+    """What a StridedSlice asks for, axis by axis.
+
+    Attributes
+    ----------
+    sliced : list of (int, int)
+        Axis of the input, and the entry of begin, end and strides that says how to slice it.
+    shrunk : list of (int, int)
+        Likewise, where one position is taken and the axis goes.
+    new : list of int
+        Axes of the result that are added, of size 1.
+    """
+
+    sliced: list[tuple[int, int]] = field(default_factory=list)
+    shrunk: list[tuple[int, int]] = field(default_factory=list)
+    new: list[int] = field(default_factory=list)
+
+
+def spec_of(call: Call) -> Spec:
+    """Read the masks: an ellipsis stands for as many axes as are left, and there may be one."""
+    entries = _entries(call)
+    masks = {name: call.attr(f"{name}_mask") for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
+
+    def masked(name: str, entry: int) -> bool:
+        return bool(masks[name] >> entry & 1)
+
+    takes = [entry for entry in range(entries) if not masked("new_axis", entry) and not masked("ellipsis", entry)]
+    spec, axis, result = Spec(), 0, 0
+    for entry in range(entries):
+        if masked("ellipsis", entry):
+            left = call.rank() - axis - sum(later > entry for later in takes)
+            axis, result = axis + left, result + left
+        elif masked("new_axis", entry):
+            spec.new.append(result)
+            result += 1
+        elif masked("shrink_axis", entry):
+            spec.shrunk.append((axis, entry))
+            axis += 1
+        else:
+            spec.sliced.append((axis, entry))
+            axis, result = axis + 1, result + 1
+    return spec
+
+
+def _entries(call: Call) -> int:
+    for index in (1, 2, 3):
+        shape = call.shape(index)
+        if shape is not None and shape[0] is not None:
+            return shape[0]
+    raise call.refusal("the length of its begin is not known")
+
+
+@lowers("StridedSlice", dtypes=ANY, placement=SLICES)
+def lower_strided_slice(call: Call) -> str:
+    """Slice, then drop the axes that were shrunk, then add the new ones.
+
+    One position of one axis, and nothing else, is a Gather.
+    """
+    spec, value = spec_of(call), call.input(0)
+    sliced = [(axis, entry) for axis, entry in spec.sliced if not _is_whole(call, entry)]
+    if len(spec.shrunk) == 1 and not sliced:
+        axis, entry = spec.shrunk[0]
+        value = call.emit("Gather", value, input_ints(call, 1)[entry].name, axis=_stored(call, axis))
+    elif sliced or spec.shrunk:
+        value = _cut(call, value, [*sliced, *spec.shrunk], [entry for _, entry in spec.shrunk])
+        value = call.squeeze(value, sorted(_stored(call, axis) for axis, _ in spec.shrunk))
+    return call.unsqueeze(value, spec.new)
+
+
+def _is_whole(call: Call, entry: int) -> bool:
+    strides = call.value(3)
+    whole = (call.attr("begin_mask") & call.attr("end_mask")) >> entry & 1
+    return bool(whole) and strides is not None and strides[entry] == 1
+
+
+def _cut(call: Call, value: str, taken: list[tuple[int, int]], shrunk: list[int]) -> str:
+    """ONNX counts negative positions from the end, and clamps, as TensorFlow does.
+
+    An open end is as far as an int64 goes; the position after -1, where an axis is shrunk, is one too.
+    """
+    taken = sorted(taken)
+    entries = [entry for _, entry in taken]
+    begin, end, step = (input_ints(call, index) for index in (1, 2, 3))
+    if entries != list(range(_entries(call))):
+        begin, end, step = begin.take(entries), end.take(entries), step.take(entries)
+    one = _flags(call, [entry in shrunk for entry in entries])
+    step = one.where(1, step) if shrunk else step
+    forward = step > 0
+    if (opened := _opened(call, "begin", entries, shrunk)) is not None:
+        begin = opened.where(forward.where(0, LARGEST), begin)
+    if (opened := _opened(call, "end", entries, shrunk)) is not None:
+        end = opened.where(forward.where(LARGEST, -LARGEST), end)
+    if shrunk:
+        end = one.where(begin.equals(-1).where(LARGEST, begin + 1), end)
+    axes = call.ints(_stored(call, axis) for axis, _ in taken)
+    steps = [] if step.known is not None and (step.known == 1).all() else [step.name]
+    return call.emit("Slice", value, begin.name, end.name, axes, *steps)
+
+
+def _opened(call: Call, name: str, entries: list[int], shrunk: list[int]) -> Ints | None:
+    mask = call.attr(f"{name}_mask")
+    opened = [bool(mask >> entry & 1) and entry not in shrunk for entry in entries]
+    return _flags(call, opened) if any(opened) else None
+
+
+def _flags(call: Call, flags: list[bool]) -> Ints:
+    return Ints(call, np.array(flags, np.bool_))
+
+
+def _stored(call: Call, axis: int) -> int:
+    return axis if call.shape() is None else call.axis(axis)

@@ -1,0 +1,65 @@
+"""Complex numbers, which ONNX lacks: two floats on a last axis."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers, random
+
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+
+FLOATS = [np.float32, np.float64]
+
+
+def parts_of(build):
+    """``build`` of complex x and y, its complex results as their parts."""
+
+    def parts(a, b, c, d):
+        results = build(tf.complex(a, b), tf.complex(c, d))
+        return [part for z in results for part in ([tf.math.real(z), tf.math.imag(z)] if z.dtype.is_complex else [z])]
+
+    return parts
+
+
+def feeds(dtype):
+    shapes = {"a": (3, 4), "b": (3, 4), "c": (4,), "d": (4,)}
+    return {name: random(*shape, dtype=dtype, seed=seed) for seed, (name, shape) in enumerate(shapes.items())}
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_complex_arithmetic_is_the_same(dtype):
+    def build(x, y):
+        return [x + y, x - y, x * y, x / y, -x, tf.square(x), tf.math.squared_difference(x, y), tf.add_n([x, x * y])]
+
+    assert_lowers(parts_of(build), feeds(dtype), rtol=1e-5 if dtype == np.float32 else None)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_complex_functions_are_the_same(dtype):
+    assert_lowers(parts_of(lambda x, y: [tf.abs(x), tf.math.angle(x), tf.math.conj(x * y)]), feeds(dtype), rtol=1e-5)
+
+
+def test_complex_division_is_zero_first_when_the_divisor_is_zero():
+    x = {"a": np.float32([[1, 2]]), "b": np.float32([[3, 4]]), "c": np.float32([0, 2]), "d": np.float32([0, 0])}
+    assert_lowers(parts_of(lambda x, y: [tf.math.divide_no_nan(x, y), tf.math.multiply_no_nan(x, y)]), x)
+
+
+def test_complex_tensors_change_shape_as_others_do():
+    def build(x, y):
+        return [
+            *(tf.reshape(x, [2, -1]), tf.transpose(x), x[1:, ::2], tf.concat([x, x], 1), tf.expand_dims(x, -1)),
+            *(tf.squeeze(y[:, None], -1), tf.stack([x, x], 1), tf.reduce_sum(x, 0), tf.reduce_mean(x, -1)),
+            *(tf.gather(x, [2, 0]), tf.where(tf.abs(x) > 2, x, y), tf.constant([1 + 2j, 3j], tf.complex64), tf.size(x)),
+            *(tf.shape(x), tf.cast(x, tf.float32), tf.cast(tf.abs(x), tf.complex64), tf.split(x, 2, 1)[1]),
+        ]
+
+    assert_lowers(parts_of(build), feeds(np.float32))
+    assert_lowers(parts_of(lambda x, y: [tf.shape(x), x + y]), feeds(np.float32), dynamic=True)
+
+
+def test_complex_is_broadcast_when_parts_differ_in_shape():
+    assert_lowers(
+        lambda a, c: tf.math.imag(tf.complex(a, c)), {"a": random(3, 4), "c": random(4, seed=2)}, dynamic=True
+    )

@@ -1,0 +1,112 @@
+"""Reductions: axes known and computed, kept and dropped; what comes of nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers, op_types, random
+
+from bnfold.errors import ExportError
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+raw = tf.raw_ops
+
+OPS = ["Sum", "Mean", "Prod", "Max", "Min"]
+AXES = [[0], [-1], [0, 2], [1, 0], [0, 1, 2], [], -2]
+
+
+def reduce(op, axis, keep):
+    return lambda x: getattr(raw, op)(input=x, axis=axis, keep_dims=keep)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("op", [*OPS, "EuclideanNorm"])
+def test_reduction_is_the_same_over_known_axes(op, keep):
+    for axes in AXES:
+        axes = np.array(axes, np.int32)
+        assert_lowers(reduce(op, axes, keep), {"x": random(2, 3, 4)}, opsets=(13, 18))
+        assert_lowers(reduce(op, axes, keep), {"x": random(2, 3, 4)}, {"x": random(5, 2, 3)}, dynamic=True)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_reduction_is_the_same_over_computed_axes(op):
+    def build(x, axes):
+        kept = getattr(raw, op)(input=x, axis=axes, keep_dims=True)
+        return kept, tf.reshape(getattr(raw, op)(input=x, axis=axes), [-1])
+
+    x = random(2, 3, 4)
+    assert_lowers(build, {"x": x, "axes": np.int32([0, 2])}, {"x": x, "axes": np.int32([1])}, dynamic=True)
+    assert_lowers(build, {"x": x, "axes": np.int64(-1)})
+
+
+def test_reduction_is_refused_when_axes_are_computed_and_the_opset_is_old():
+    def build(x, axes):
+        return tf.reshape(tf.reduce_max(x, axes), [-1])
+
+    with pytest.raises(ExportError, match="since opset 18"):
+        assert_lowers(build, {"x": random(2, 3), "axes": np.int32([0])}, opsets=(17,))
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"]
+)
+def test_reduction_keeps_its_dtype(dtype):
+    x = random(3, 5, dtype=dtype, low=-2, high=2)
+    ops = [op for op in OPS if op != "Mean" or dtype not in ("int8", "uint8", "int16", "uint16", "uint32")]
+    assert_lowers(lambda x: [reduce(op, [1], False)(x) for op in ops], {"x": x}, opsets=(13, 18))
+
+
+def test_sum_wraps_when_it_overflows():
+    x = np.full((2, 5), 100, np.int8)
+    assert_lowers(lambda x: [tf.reduce_sum(x, 1), tf.reduce_sum(x, 0)], {"x": x})
+
+
+@pytest.mark.parametrize("op", ["Sum", "Prod", "Max", "Min"])
+def test_reduction_of_nothing_is_the_same(op):
+    assert_lowers(reduce(op, [1], False), {"x": np.zeros((2, 0), np.float32)})
+
+
+@pytest.mark.parametrize("op", ["Sum", "Mean"])
+def test_reduction_is_the_same_when_values_are_not_finite(op):
+    x = np.float32([[1, np.nan, 2], [np.inf, 1, 2], [-np.inf, np.inf, 0], [np.nan, np.inf, 1]])
+    assert_lowers(reduce(op, [1], False), {"x": x})
+
+
+@pytest.mark.parametrize("op", ["All", "Any"])
+def test_logical_reduction_is_the_same(op):
+    x = np.random.default_rng(0).random((3, 4, 5)) > (0.2 if op == "All" else 0.8)
+    for axes in AXES:
+        assert_lowers(reduce(op, np.array(axes, np.int32), False), {"x": x}, opsets=(13, 18))
+    assert_lowers(reduce(op, [1], True), {"x": np.zeros((2, 0), bool)})
+    assert_lowers(lambda x, a: getattr(raw, op)(input=x, axis=a, keep_dims=True), {"x": x, "a": np.int32([0, 1])})
+
+
+def test_reduction_over_pixels_needs_no_transpose():
+    kernel = random(3, 3, 4, 5, seed=1)
+
+    def build(x):
+        y = tf.nn.conv2d(x, kernel, 1, "SAME")
+        return tf.reduce_mean(y, [1, 2]), tf.reduce_max(y, [1, 2], keepdims=True) * y, tf.reduce_sum(y, [1, 2, 3])
+
+    model = assert_lowers(lambda x: build(x)[0], {"x": random(2, 6, 7, 4)})
+    assert op_types(model).count("Transpose") == 1
+    assert_lowers(build, {"x": random(2, 6, 7, 4)})
+    assert_lowers(build, {"x": random(2, 6, 7, 4)}, shapes={"x": (None, None, None, 4)})
+
+
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16"]
+)
+def test_position_of_the_extreme_is_the_first(op, dtype):
+    x = random(4, 5, 3, dtype=dtype, low=-2, high=3)
+    for axis in (0, -1, 1):
+        build = lambda x: [getattr(raw, op)(input=x, dimension=axis, output_type=t) for t in (tf.int32, tf.int64)]  # noqa: E731, B023
+        assert_lowers(build, {"x": x}, opsets=(13, 18))
+
+
+def test_argmax_over_channels_needs_one_transpose():
+    kernel = random(3, 3, 4, 5, seed=1)
+    model = assert_lowers(lambda x: tf.argmax(tf.nn.conv2d(x, kernel, 1, "SAME"), -1), {"x": random(2, 6, 7, 4)})
+    assert op_types(model).count("Transpose") == 1
