@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from onnx import ModelProto, helper
 
 from bnfold.errors import ExportError
+from bnfold.export.half import in_half_precision
+from bnfold.export.interface import declare_input, declare_outputs, exported_names
 from bnfold.export.layout import choose
-from bnfold.export.onnx_graph import OnnxNode, stored_type
 from bnfold.export.onnx_types import complete
 from bnfold.export.rewrites import all_rewrites
 from bnfold.export.scope import Scope
 from bnfold.export.table import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, find_row
-from bnfold.graph import DType, Graph, Node, TensorType, node_name
+from bnfold.graph import DType, Graph, Node, node_name, tensor_name
 from bnfold.graph.stages import Endpoint, InferenceGraph
 
 
 def export(
-    inference: InferenceGraph, *, opset: int = DEFAULT_OPSET, metadata: Mapping[str, str] | None = None
+    inference: InferenceGraph,
+    *,
+    opset: int = DEFAULT_OPSET,
+    layout: str | Mapping[str, str] = "tensorflow",
+    rename: Mapping[str, str] | None = None,
+    half: bool = False,
+    metadata: Mapping[str, str] | None = None,
 ) -> ModelProto:
     """Lower an inference graph to ONNX.
 
@@ -28,39 +35,63 @@ def export(
         As `infer` or `fold` return it; it is not changed.
     opset : int
         From 13 to the newest that onnxruntime runs.
+    layout : {"tensorflow", "nchw"} or mapping of str to these
+        How images come in and go out, for all inputs and outputs or by name. Inside, the layout is the one
+        with the fewest transposes either way.
+    rename : mapping of str to str, optional
+        New names of inputs and outputs, by the old ones.
+    half : bool
+        Write float16 weights and compute in float16; inputs and outputs stay as they are.
     metadata : mapping of str to str, optional
         The model's ``metadata_props``.
 
     Returns
     -------
     onnx.ModelProto
+        The same bytes for the same arguments.
 
     Raises
     ------
     ExportError
         When ops have no lowering (all of them are named, before any work), or a node's attributes have none.
     ValueError
-        When ``opset`` is out of range.
+        When ``opset`` is out of range, or ``layout`` or ``rename`` name what is not there.
     """
     if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
         raise ValueError(f"opset {opset} is not one of {OLDEST_OPSET} to {NEWEST_OPSET}")
+    if half:
+        inference = in_half_precision(inference)
+    endpoints = (*inference.inputs, *inference.outputs)
+    names = exported_names(endpoints, rename or {})
+    images_first = _images_first(endpoints, layout)
     graph = inference.graph.copy()
-    kept = {endpoint.tensor for endpoint in (*inference.inputs, *inference.outputs)}
     for rewrite in all_rewrites():
-        rewrite(graph, kept)
+        rewrite(graph, names.keys())
+    outputs = [endpoint.tensor for endpoint in inference.outputs]
     given = {node_name(endpoint.tensor) for endpoint in inference.inputs}
-    needed = graph.pruned(endpoint.tensor for endpoint in inference.outputs)
+    needed = graph.pruned(outputs)
     check_lowerings((node for node in needed if node.name not in given), graph, opset)
 
-    outputs = [endpoint.tensor for endpoint in inference.outputs]
-    scope = Scope("bnfold", needed, choose(needed, outputs), opset=opset)
-    scope.exported = {endpoint.tensor: endpoint.name for endpoint in (*inference.inputs, *inference.outputs)}
+    scope = Scope("bnfold", needed, choose(needed, outputs, images_first=images_first), opset=opset)
+    scope.exported = names
     for endpoint in inference.inputs:
-        _declare_input(scope, endpoint)
-    scope.lower(endpoint.tensor for endpoint in inference.outputs)
-    _declare_outputs(scope, inference.outputs)
+        declare_input(scope, endpoint)
+    scope.lower(outputs)
+    declare_outputs(scope, inference.outputs, images_first)
     scope.onnx.drop_unread()
     return _model(scope, metadata or {})
+
+
+def _images_first(endpoints: Sequence[Endpoint], layout: str | Mapping[str, str]) -> set[str]:
+    """The tensors of the interface that ``layout`` wants channels first."""
+    by_name = {endpoint.name: endpoint.tensor for endpoint in endpoints}
+    chosen = dict.fromkeys(by_name, layout) if isinstance(layout, str) else dict(layout)
+    for name, value in chosen.items():
+        if value not in ("tensorflow", "nchw"):
+            raise ValueError(f"layout {value!r} is neither 'tensorflow' nor 'nchw'")
+        if tensor_name(name) not in by_name:
+            raise ValueError(f"{name}: not among the inputs and outputs {', '.join(by_name)}")
+    return {by_name[tensor_name(name)] for name, value in chosen.items() if value == "nchw"}
 
 
 def check_lowerings(nodes: Iterable[Node], graph: Graph, opset: int) -> None:
@@ -99,45 +130,10 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _declare_input(scope: Scope, endpoint: Endpoint) -> None:
-    name = scope.names.take(endpoint.name)
-    scope.onnx.inputs.append(name)
-    known = scope.graph.type_of(endpoint.tensor) or TensorType(endpoint.dtype, endpoint.shape)
-    if known.dtype.onnx is None:
-        raise ExportError(f"input {endpoint.name} is a {known.dtype}, which ONNX has no type for", node=endpoint.name)
-    scope.onnx.types[name] = stored_type(known, None)
-    if known.shape is not None:
-        sizes = enumerate(known.shape)
-        scope.onnx.dims[name] = tuple(_dim_name(name, axis) if size is None else size for axis, size in sizes)
-    scope.bind_input(endpoint.tensor, name)
-
-
-def _dim_name(name: str, axis: int) -> str:
-    """The first axis is taken for the batch, which inputs share."""
-    return "N" if axis == 0 else f"{name.removesuffix(':0')}_dim{axis}"
-
-
-def _declare_outputs(scope: Scope, endpoints: Iterable[Endpoint]) -> None:
-    """Give each output its name: the value's own, or one that the value takes, or else that of an Identity."""
-    renamed: dict[str, str] = {}
-    for endpoint in {endpoint.name: endpoint for endpoint in endpoints}.values():
-        value, name = scope.read(endpoint.tensor), endpoint.name
-        if value != name:
-            name = scope.names.take(name)
-            if scope.maker(value) is None or value in renamed or value in scope.exported.values():
-                scope.onnx.add(OnnxNode("Identity", [value], [name], {}, name))
-            else:
-                renamed[value] = name
-        known = scope.graph.type_of(endpoint.tensor) or TensorType(endpoint.dtype, endpoint.shape)
-        scope.onnx.outputs.append(name)
-        scope.onnx.types[name] = stored_type(known, None)
-    scope.onnx.rename(renamed)
-
-
 def _model(scope: Scope, metadata: Mapping[str, str]) -> ModelProto:
     opsets = [helper.make_opsetid("", scope.opset)]
     model = ModelProto(ir_version=helper.find_min_ir_version_for(opsets), producer_name="bnfold", opset_import=opsets)
     model.graph.CopyFrom(scope.onnx.to_proto())
     complete(model, scope.onnx.types, scope.initializers)
-    helper.set_model_props(model, dict(metadata))
+    helper.set_model_props(model, dict(sorted(metadata.items())))
     return model

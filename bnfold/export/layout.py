@@ -8,22 +8,12 @@ minimum cut: the fewest Transposes, and among equals the smallest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from bnfold.export.forms import TENSORFLOW, Forms, seen_through, tensors_of
 from bnfold.export.minimum_cut import UNBOUNDED, MinimumCut
-from bnfold.export.placement import (
-    AS_TENSORFLOW,
-    Form,
-    Permutation,
-    Permutes,
-    Placement,
-    Spatial,
-    channels_first,
-    inverse,
-    normal,
-)
-from bnfold.export.table import find_row
+from bnfold.export.placement import Form, Permutation, Permutes, Placement, normal
 from bnfold.graph import Graph, Node, Shape
 
 
@@ -54,7 +44,7 @@ class Layouts:
         return self.nodes.get(node.name) or NodeLayout((None,) * len(node.inputs))
 
 
-def choose(graph: Graph, outputs: Collection[str] = (), *, free: Collection[str] = ()) -> Layouts:
+def choose(graph: Graph, outputs: Collection[str] = (), *, images_first: Collection[str] = ()) -> Layouts:
     """The layout of every value of ``graph``.
 
     Parameters
@@ -62,154 +52,33 @@ def choose(graph: Graph, outputs: Collection[str] = (), *, free: Collection[str]
     graph : Graph
         With types.
     outputs : collection of str
-        Tensors that are wanted as TensorFlow has them.
-    free : collection of str
-        Placeholder tensors that may be stored either way.
+        Tensors that are wanted from outside.
+    images_first : collection of str
+        Inputs and outputs to store channels first, where they are images: where convolutions or their like read
+        or make them. All others are stored as TensorFlow has them.
     """
-    forms = _Forms(graph, free)
-    taken = _cheapest(graph, forms, outputs) if forms.alternative else set()
+    forms = Forms(graph, images_first)
+    wanted = {tensor: forms.offered(tensor) if tensor in images_first else None for tensor in outputs}
+    taken = _cheapest(graph, forms, wanted) if forms.alternative else set()
     return _decided(graph, forms, taken)
-
-
-# The forms of each node
-
-
-class _Forms:
-    """The other form of each node, where it has one: ``fixed`` for those that have no choice, else ``alternative``."""
-
-    def __init__(self, graph: Graph, free: Collection[str]) -> None:
-        self.graph = graph
-        self.fixed: dict[str, Form] = {}
-        self.alternative: dict[str, Form] = {}
-        self.placements: dict[str, Placement] = {}
-        for node in graph:
-            self._place(node)
-        if not self.fixed and not any(isinstance(p, Permutes) for p in self.placements.values()):
-            return
-        order = graph.topological()
-        self._wanted: dict[str, Permutation] = {}  # by tensor, how its readers would have it
-        self._offered: dict[str, Permutation] = {}  # by tensor, how its producer would store it
-        for _ in range(2):  # once for the ways out of convolutions, once more for what hangs on the ways in
-            for node in order:
-                self._forwards(node)
-            for node in reversed(order):
-                self._backwards(node, free)
-
-    def _place(self, node: Node) -> None:
-        row = find_row(node.op)
-        placement = AS_TENSORFLOW if row is None else row.placement
-        if isinstance(placement, Permutes) and self.view(node) is None:
-            placement = AS_TENSORFLOW
-        self.placements[node.name] = placement
-        if isinstance(placement, Spatial) and is_channels_last(node):
-            shape = self.graph.shape_of(node.output)
-            if shape is not None and len(shape) > 2:
-                self.fixed[node.name] = Form(channels_first(len(shape)), channels_first(len(shape)))
-
-    def view(self, node: Node) -> Permutation | None:
-        """The permutation of a Transpose."""
-        array = self.graph.value(node.inputs[1])
-        return None if array is None else tuple(int(axis) % array.size for axis in array.flat)
-
-    def data_inputs(self, node: Node) -> Iterator[str]:
-        """The tensors that the node reads in its form, constants left out: they are permuted for nothing."""
-        for index in self.placements[node.name].data_inputs(node):
-            if index < len(node.inputs) and self.graph.value(node.inputs[index]) is None:
-                yield node.inputs[index]
-
-    def form(self, name: str, *, other: bool = True) -> Form:
-        if name in self.fixed:
-            return self.fixed[name]
-        return self.alternative.get(name, _TENSORFLOW) if other else _TENSORFLOW
-
-    def _forwards(self, node: Node) -> None:
-        placement = self.placements[node.name]
-        if isinstance(placement, Permutes):
-            offered = seen_through(self._offered.get(node.inputs[0]), self.view(node))
-            if offered is not None:
-                self._offered[node.output] = offered
-            return
-        if node.name not in self.fixed and node.name not in self.alternative:
-            for tensor in self.data_inputs(node):
-                permutation = self._offered.get(tensor)
-                if permutation is not None and (form := placement.form_reading(self.graph, node, permutation)):
-                    self._take(node, form)
-                    break
-        self._offer(node)
-
-    def _backwards(self, node: Node, free: Collection[str]) -> None:
-        placement = self.placements[node.name]
-        if isinstance(placement, Permutes):
-            wanted, view = self._wanted.get(node.output), self.view(node)
-            if view is not None and wanted is not None:
-                self._wanted.setdefault(node.inputs[0], tuple(view[axis] for axis in wanted))
-            return
-        if node.name not in self.fixed and node.name not in self.alternative:
-            wanted = self._wanted.get(node.output)
-            if wanted is not None and node.output in free:
-                self._take(node, Form(None, wanted))
-            elif wanted is not None and (form := placement.form_storing(self.graph, node, wanted)):
-                self._take(node, form)
-        reads = self.form(node.name).reads
-        if reads is not None:
-            for tensor in self.data_inputs(node):
-                shape = self.graph.shape_of(tensor)
-                if shape is not None and len(shape) == len(reads):
-                    self._wanted.setdefault(tensor, reads)
-
-    def _take(self, node: Node, form: Form) -> None:
-        if form != _TENSORFLOW:
-            self.alternative[node.name] = form
-
-    def _offer(self, node: Node) -> None:
-        stores = self.form(node.name).stores
-        if stores is not None:
-            for tensor in self.graph.outputs_read(node.name):
-                if len(self.graph.shape_of(tensor) or ()) == len(stores):
-                    self._offered[tensor] = stores
-
-
-_TENSORFLOW = Form(None, None)
-
-
-def is_channels_last(node: Node) -> bool:
-    return not str(node.attrs.get("data_format", "NHWC")).startswith("NC")
-
-
-def seen_through(stored: Permutation | None, view: Permutation | None) -> Permutation | None:
-    """How the result of ``Transpose(x, view)`` is stored when it is ``x`` itself, stored as ``stored``."""
-    if view is None:
-        return None
-    back = inverse(view)
-    return normal(back if stored is None else tuple(back[axis] for axis in stored))
 
 
 # The choice
 
 
-def _cheapest(graph: Graph, forms: _Forms, outputs: Collection[str]) -> set[str]:
+def _cheapest(graph: Graph, forms: Forms, outputs: Mapping[str, Permutation | None]) -> set[str]:
     """The nodes that take their other form."""
     cut = MinimumCut()
     for node in graph:
         if isinstance(forms.placements[node.name], Permutes) or node.op == "Const":
             continue
-        tensors = dict.fromkeys((*graph.outputs_read(node.name), *(t for t in _outputs_of(graph, node, outputs))))
-        for tensor in tensors:
+        for tensor in tensors_of(graph, node):
             _add_value(cut, graph, forms, node, tensor, outputs)
     return {str(node[1]) for node in cut.source_side() if isinstance(node, tuple) and node[0] == "node"}
 
 
-def _outputs_of(graph: Graph, node: Node, outputs: Collection[str]) -> list[str]:
-    found, index = [], 0
-    while graph.type_of(node.tensor(index)) is not None:
-        if node.tensor(index) in outputs:
-            found.append(node.tensor(index))
-        index += 1
-    return found
-
-
 def _add_value(
-    cut: MinimumCut, graph: Graph, forms: _Forms, producer: Node, tensor: str, outputs: Collection[str]
+    cut: MinimumCut, graph: Graph, forms: Forms, producer: Node, tensor: str, outputs: Mapping[str, Permutation | None]
 ) -> None:
     """Add what it costs to store ``tensor`` one way and read it another: one Transpose for all its readers."""
     shape = graph.shape_of(tensor)
@@ -256,11 +125,12 @@ def _node(name: str, sides: list[int | None]) -> str | tuple[str, str] | None:
 
 
 def _readers(
-    graph: Graph, forms: _Forms, tensor: str, outputs: Collection[str], seen: Permutation
+    graph: Graph, forms: Forms, tensor: str, outputs: Mapping[str, Permutation | None], seen: Permutation
 ) -> Iterator[tuple[str, list[Permutation | None]]]:
     """Who reads ``tensor``, directly or as what a Transpose makes of it, and in which order of *its* axes."""
     if tensor in outputs:
-        yield "", [normal(seen), normal(seen)]
+        wanted = outputs[tensor]
+        yield "", [normal(seen if wanted is None else tuple(seen[axis] for axis in wanted))] * 2
     for reader in graph.readers(tensor):
         placement = forms.placements[reader.name]
         view = forms.view(reader) if isinstance(placement, Permutes) else None
@@ -318,7 +188,7 @@ def _wide(permutation: Permutation, shape: Shape) -> list[int]:
 # The result
 
 
-def _decided(graph: Graph, forms: _Forms, taken: set[str]) -> Layouts:
+def _decided(graph: Graph, forms: Forms, taken: set[str]) -> Layouts:
     layouts = Layouts()
     for node in graph.topological():
         if isinstance(forms.placements[node.name], Permutes):
@@ -329,7 +199,7 @@ def _decided(graph: Graph, forms: _Forms, taken: set[str]) -> Layouts:
                 layouts.stored[node.output] = seen
             continue
         form = forms.form(node.name, other=node.name in taken)
-        if form != _TENSORFLOW:
+        if form != TENSORFLOW:
             _record(graph, node, form, forms.placements[node.name], layouts)
     return layouts
 
@@ -338,8 +208,6 @@ def _record(graph: Graph, node: Node, form: Form, placement: Placement, layouts:
     data = placement.data_inputs(node)
     inputs = tuple(form.reads if index in data else None for index in range(len(node.inputs)))
     layouts.nodes[node.name] = NodeLayout(inputs, form.stores)
-    index = 0
-    while form.stores is not None and (known := graph.type_of(node.tensor(index))) is not None:
-        if known.shape is not None and len(known.shape) == len(form.stores):
-            layouts.stored[node.tensor(index)] = form.stores
-        index += 1
+    for tensor in tensors_of(graph, node):
+        if form.stores is not None and len(graph.shape_of(tensor) or ()) == len(form.stores):
+            layouts.stored[tensor] = form.stores

@@ -1,0 +1,83 @@
+"""The model's inputs and outputs: their names, types and layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from bnfold.errors import ExportError
+from bnfold.export.onnx_graph import OnnxNode, stored_type
+from bnfold.export.scope import Scope
+from bnfold.graph import TensorType, tensor_name
+from bnfold.graph.stages import Endpoint
+
+
+def exported_names(endpoints: Iterable[Endpoint], rename: Mapping[str, str]) -> dict[str, str]:
+    """The name in the file of each endpoint, by tensor.
+
+    Parameters
+    ----------
+    endpoints : iterable of Endpoint
+    rename : mapping of str to str
+        New names by old ones, with or without ``:0``.
+
+    Raises
+    ------
+    ValueError
+        When an old name is none of theirs, or two get the same name.
+    """
+    wanted = {tensor_name(old): new for old, new in rename.items()}
+    names = {endpoint.tensor: wanted.pop(tensor_name(endpoint.name), endpoint.name) for endpoint in endpoints}
+    if wanted:
+        raise ValueError(f"{', '.join(wanted)}: not among the inputs and outputs {', '.join(names.values())}")
+    if len(set(names.values())) < len(names):
+        raise ValueError(f"two inputs or outputs would have the same name: {', '.join(names.values())}")
+    return names
+
+
+def declare_input(scope: Scope, endpoint: Endpoint) -> None:
+    """Make ``endpoint`` an input of the model; sizes that are not known get names."""
+    name = scope.names.take(scope.exported[endpoint.tensor])
+    known = scope.graph.type_of(endpoint.tensor) or TensorType(endpoint.dtype, endpoint.shape)
+    if known.dtype.onnx is None:
+        raise ExportError(f"input {endpoint.name} is a {known.dtype}, which ONNX has no type for", node=endpoint.name)
+    permutation = scope.layouts.stored.get(endpoint.tensor)
+    known = stored_type(known, permutation)
+    scope.onnx.inputs.append(name)
+    scope.onnx.types[name] = known
+    if known.shape is not None:
+        axes = permutation or range(len(known.shape))
+        sizes = zip(axes, known.shape, strict=True)
+        scope.onnx.dims[name] = tuple(_dim_name(name, axis) if size is None else size for axis, size in sizes)
+    if permutation is not None:
+        scope.onnx.remarks[name] = _remark(permutation)
+    scope.bind_input(endpoint.tensor, name)
+
+
+def _dim_name(name: str, axis: int) -> str:
+    """The first axis is taken for the batch, which inputs share."""
+    return "N" if axis == 0 else f"{name.removesuffix(':0')}_dim{axis}"
+
+
+def _remark(permutation: tuple[int, ...]) -> str:
+    return f"channels first: axes {', '.join(map(str, permutation))} of TensorFlow's tensor"
+
+
+def declare_outputs(scope: Scope, endpoints: Iterable[Endpoint], images_first: Iterable[str]) -> None:
+    """Give each output its name: the value's own, or one that the value takes, or else that of an Identity."""
+    renamed: dict[str, str] = {}
+    first = set(images_first)
+    for endpoint in {endpoint.tensor: endpoint for endpoint in endpoints}.values():
+        permutation = scope.layouts.stored.get(endpoint.tensor) if endpoint.tensor in first else None
+        value, name = scope.read(endpoint.tensor, permutation), scope.exported[endpoint.tensor]
+        if value != name:
+            name = scope.names.take(name)
+            if scope.maker(value) is None or value in renamed or value in scope.exported.values():
+                scope.onnx.add(OnnxNode("Identity", [value], [name], {}, name))
+            else:
+                renamed[value] = name
+        known = scope.graph.type_of(endpoint.tensor) or TensorType(endpoint.dtype, endpoint.shape)
+        scope.onnx.outputs.append(name)
+        scope.onnx.types[name] = stored_type(known, permutation)
+        if permutation is not None:
+            scope.onnx.remarks[name] = _remark(permutation)
+    scope.onnx.rename(renamed)
