@@ -45,6 +45,9 @@ LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
 """Class → arguments that Keras 2 wrote and Keras 3 refuses, with the value at which they change nothing (…: any)."""
 
 
+RENAMED_VARIABLES: Mapping[str, str] = {"kernel": "depthwise_kernel"}
+"""Last part of a variable's name in Keras 3 → what some layers of Keras 2 called it."""
+
 _OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 """Arguments of any layer that matter while it is trained; they too have other arguments in Keras 3."""
 

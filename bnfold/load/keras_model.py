@@ -17,6 +17,7 @@ from bnfold.graph.stages import SourceModel
 from bnfold.graph.tensorflow import tensorflow
 from bnfold.load.fingerprint import fingerprint
 from bnfold.load.keras_legacy import tolerant_layers
+from bnfold.load.reasons import reason
 from bnfold.load.request import Request
 from bnfold.load.traced import Value, held, source_of
 
@@ -87,24 +88,26 @@ def trace_keras_model(model: Any) -> Any:
     tf = tensorflow()
     specs = _input_specs(model)
 
-    def infer(*inputs: Any) -> Any:
-        return model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+    def infer(inputs: Any) -> Any:
+        return model(inputs, training=False)
 
     try:
-        return tf.function(infer).get_concrete_function(*specs)
+        return tf.function(infer).get_concrete_function(specs)
     except Exception as error:  # tracing runs the user's layers: whatever they raise is the reason
         hint = "trace it yourself: pass tf.function(lambda x: model(x, training=False), input_signature=[...])"
-        raise LoadError(f"the Keras model {model.name} cannot be traced: {_line(error)}", hint=hint) from error
+        raise LoadError(f"the Keras model {model.name} cannot be traced: {reason(error)}", hint=hint) from error
 
 
-def _input_specs(model: Any) -> list[Any]:
+def _input_specs(model: Any) -> Any:
+    """What ``model`` is called with: a TensorSpec, or a list, tuple or dict of them."""
     tf = tensorflow()
-    inputs = getattr(model, "inputs", None)
-    if inputs:
-        return [tf.TensorSpec(tuple(tensor.shape), tensor.dtype, name=_input_name(tensor)) for tensor in inputs]
+    inputs = getattr(model, "input", None) or getattr(model, "inputs", None)  # a Sequential may have the second only
+    if inputs is not None:
+        inputs = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else inputs
+        return tf.nest.map_structure(lambda x: tf.TensorSpec(tuple(x.shape), x.dtype, name=_input_name(x)), inputs)
     shape = (model.get_build_config() or {}).get("input_shape") if hasattr(model, "get_build_config") else None
     if isinstance(shape, (tuple, list)) and shape and all(size is None or isinstance(size, int) for size in shape):
-        return [tf.TensorSpec((None, *shape[1:]), "float32", name="input")]
+        return tf.TensorSpec((None, *shape[1:]), "float32", name="input")
     raise LoadError(
         f"the Keras model {model.name} has no input shape yet",
         hint="call it on a sample, or pass tf.function(lambda x: model(x, training=False), input_signature=[...])",
@@ -151,7 +154,7 @@ def _config_in_zip(path: Path) -> str:
         hint = "pass a .keras file as model.save() writes it"
         raise LoadError(f"{path.name} is a zip archive without a Keras model", hint=hint) from None
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise LoadError(f"{path.name} cannot be unpacked: {_line(error)}", hint=_COPY) from None
+        raise LoadError(f"{path.name} cannot be unpacked: {reason(error)}", hint=_COPY) from None
 
 
 def _config_in_hdf5(path: Path) -> str:
@@ -161,7 +164,7 @@ def _config_in_hdf5(path: Path) -> str:
         with h5py.File(path, "r") as file:
             config = file.attrs.get("model_config")
     except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise LoadError(f"{path.name} cannot be read as HDF5: {_line(error)}", hint=_COPY) from None
+        raise LoadError(f"{path.name} cannot be read as HDF5: {reason(error)}", hint=_COPY) from None
     if config is None:
         raise LoadError(
             f"{path.name} holds weights only, no model",
@@ -219,7 +222,7 @@ def _build(path: Path, custom_objects: Mapping[str, Any]) -> Any:
         with _with_suffix(path) as name, keras.utils.custom_object_scope(layers):
             return keras.models.load_model(name, compile=False, safe_mode=True)
     except Exception as error:  # Keras wraps what goes wrong in any of a dozen exceptions
-        raise LoadError(f"Keras cannot load {path.name}: {_line(error)}", hint=hint) from error
+        raise LoadError(f"Keras cannot load {path.name}: {reason(error)}", hint=hint) from error
 
 
 def _is_keras_2(path: Path) -> bool:
@@ -275,9 +278,3 @@ def _keras() -> Any:
             hint="set the environment variable KERAS_BACKEND=tensorflow",
         )
     return keras
-
-
-def _line(error: BaseException) -> str:
-    """The one sentence that matters: Keras puts it last, after the configurations of all that is around it."""
-    text = str(error).rpartition("Exception encountered: ")[2].strip()
-    return (text.splitlines() or [type(error).__name__])[0][:300]

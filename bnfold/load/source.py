@@ -95,8 +95,17 @@ def _read(request: Request) -> SourceModel:
 
 
 def _only_model_in(path: Path) -> Path:
-    """The model file in a directory that has just one, and no SavedModel or checkpoint; else ``path``."""
+    """The model file in a directory that has just one, and no SavedModel or checkpoint; else ``path``.
+
+    Raises
+    ------
+    LoadError
+        When there are several.
+    """
     if not path.is_dir() or is_saved_model(path) or is_checkpoint(path):
         return path
-    files = [file for file in path.iterdir() if file.suffix in _MODEL_FILES and file.is_file()]
-    return files[0] if len(files) == 1 else path
+    files = sorted(file for file in path.iterdir() if file.suffix in _MODEL_FILES and file.is_file())
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise LoadError(f"no checkpoint in {path}, but {len(files)} other models", hint=f"pass one of them: {names}")
+    return files[0] if files else path

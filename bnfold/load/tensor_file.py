@@ -11,6 +11,7 @@ import numpy as np
 from bnfold.errors import LoadError
 from bnfold.graph import Array, DType
 from bnfold.graph.tensorflow import tensorflow
+from bnfold.load.reasons import reason
 
 _UNKNOWN_LENGTH = ("string", "resource", "variant", "invalid")
 _COPY_AGAIN = "the file is damaged or was not copied whole; copy the checkpoint again"
@@ -57,9 +58,7 @@ class TensorFile:
         try:
             value = self._reader.get_tensor(key)
         except (errors.OpError, MemoryError, ValueError) as error:
-            raise LoadError(
-                f"{key} cannot be read from {self._label}: {_first_line(error)}", hint=_COPY_AGAIN
-            ) from None
+            raise LoadError(f"{key} cannot be read from {self._label}: {reason(error)}", hint=_COPY_AGAIN) from None
         return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
 
     def _open(self, pattern: str) -> Any:
@@ -67,9 +66,7 @@ class TensorFile:
         try:
             return tf.compat.v1.train.NewCheckpointReader(pattern)
         except tf.errors.OpError as error:
-            raise LoadError(
-                f"the checkpoint {self._label} cannot be read: {_first_line(error)}", hint=_COPY_AGAIN
-            ) from None
+            raise LoadError(f"the checkpoint {self._label} cannot be read: {reason(error)}", hint=_COPY_AGAIN) from None
 
     def _refuse_impossible_sizes(self, present: int) -> None:
         """Before anything is allocated: a torn copy has too few bytes, a corrupt index asks for too many."""
@@ -89,7 +86,3 @@ class TensorFile:
         for size in self.shapes[key]:
             count *= size
         return count * (dtype.numpy.itemsize if dtype.numpy is not None else 1)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -15,6 +15,7 @@ from bnfold.graph.stages import Signature, SourceModel, Variable
 from bnfold.graph.tensorflow import tensorflow
 from bnfold.load.functions import Inlined, behind_copies, inline_calls
 from bnfold.load.protos import decode_graph
+from bnfold.load.reasons import reason
 from bnfold.load.resources import pass_by_value
 
 _SIGNATURE = "serving_default"
@@ -52,10 +53,8 @@ def _trace(function: Any) -> Any:
     try:
         return function.get_concrete_function()
     except Exception as error:  # tracing runs the user's code: whatever it raises is the reason
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        reason = lines[-1].strip() if lines[0].startswith("in user code") else lines[0]
         raise LoadError(
-            f"{name_of(function)} cannot be traced without arguments: {reason}",
+            f"{name_of(function)} cannot be traced without arguments: {reason(error)}",
             hint="give it an input_signature, or pass f.get_concrete_function(tf.TensorSpec(...))",
         ) from error
 

@@ -16,9 +16,11 @@ from bnfold.graph.stages import SourceModel
 from bnfold.graph.tensorflow import tensorflow
 from bnfold.load.checkpoint_files import checkpoint_files
 from bnfold.load.fingerprint import fingerprint
+from bnfold.load.keras_legacy import RENAMED_VARIABLES
 from bnfold.load.keras_model import is_keras_file, is_keras_model
 from bnfold.load.memory import source_in_memory
 from bnfold.load.protos import parse
+from bnfold.load.reasons import reason
 from bnfold.load.request import Request
 from bnfold.load.saver import SavedAs
 from bnfold.load.tensor_file import TensorFile
@@ -91,7 +93,9 @@ def _keys(tensors: TensorFile, model: Any, rename: Mapping[str, str]) -> Callabl
 
     def key_of(variable: Any) -> str | None:
         name = renamed(node_name(variable.name), rename)
-        key = by_object.get(id(variable), by_name.get(name))
+        scope, slash, last = name.rpartition("/")
+        old = f"{scope}{slash}{RENAMED_VARIABLES.get(last, last)}"
+        key = by_object.get(id(variable)) or by_name.get(name) or by_name.get(old)
         return key if key in tensors else None
 
     return key_of
@@ -153,8 +157,7 @@ def _load_keras_weights(request: Request) -> SourceModel:
         model.load_weights(str(path))
         values = {id(_tf_variable(v)): _tf_variable(v).numpy().copy() for v in model.variables}
     except Exception as error:  # Keras wraps what goes wrong in any of a dozen exceptions
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise LoadError(f"Keras cannot load the weights in {path.name}: {reason}", hint=_OTHER_MODEL) from error
+        raise LoadError(f"Keras cannot load the weights in {path.name}: {reason(error)}", hint=_OTHER_MODEL) from error
     finally:
         model.set_weights(before)
     source = source_in_memory(model, lambda v: (node_name(v.name), lambda: values[id(v)]))

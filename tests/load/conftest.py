@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bnfold.graph import Graph, Node, constant
+from bnfold.graph.evaluate import run
+from bnfold.graph.stages import SourceModel
+
 v1 = tf.compat.v1
 
 
@@ -70,3 +74,66 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
 def fixture_folder() -> Callable[[str], Path]:
     """The folder of a committed fixture, by name."""
     return lambda name: Path(__file__).resolve().parent.parent / "fixtures" / name
+
+
+def _computed(source: SourceModel, *inputs: np.ndarray) -> list[np.ndarray]:
+    """What the first signature of ``source`` gives, its variables put in as constants."""
+    signature = source.signatures[0]
+    outputs = list(signature.outputs.values())
+    graph: Graph = source.graph.pruned(outputs)
+    for node in list(graph):
+        if node.name in source.variables:
+            graph.replace(constant(node.name, source.variables[node.name].read(), node.attrs["dtype"]))
+        elif node.op == "ReadVariableOp":
+            graph.replace(Node(node.name, "Identity", node.inputs, {"T": node.attrs["dtype"]}))
+    return run(graph, outputs, dict(zip(signature.inputs.values(), inputs, strict=True)))
+
+
+@pytest.fixture(scope="session")
+def computed() -> Callable[..., list[np.ndarray]]:
+    """Runs the first signature of a source."""
+    return _computed
+
+
+def _convolutional_model():
+    """A Keras 3 model, every weight away from its initial value."""
+    import keras
+
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((7, 8, 4), name="image"),
+            layers.Conv2D(6, 3, groups=2, name="conv"),
+            layers.BatchNormalization(name="bn"),
+            layers.ReLU(name="relu"),
+            layers.Dropout(0.5, name="dropout"),
+            layers.GlobalAveragePooling2D(name="pool"),
+            layers.Dense(2, name="head"),
+        ],
+        name="net",
+    )
+    rng = np.random.default_rng(8)
+    for variable in model.weights:
+        if variable.dtype == "float32":
+            low = 0.3 if variable.path.endswith("variance") else -1.5
+            variable.assign(rng.uniform(low, 2.0, variable.shape))
+    return model
+
+
+@pytest.fixture(scope="session")
+def keras_model() -> object:
+    """A small Keras 3 model: grouped convolution, batch norm, dropout, dense; do not change its weights."""
+    return _convolutional_model()
+
+
+@pytest.fixture
+def other_keras_model() -> object:
+    """The same model anew, with weights of its own."""
+    model = _convolutional_model()
+    model.set_weights([np.full_like(value, 0.25) for value in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="session")
+def image() -> np.ndarray:
+    return np.random.default_rng(9).normal(size=(3, 7, 8, 4)).astype(np.float32)
