@@ -96,6 +96,9 @@ _GRADIENT = re.compile(
     r"|\w+VarsGradient|\w+PerChannelGradient|\w+Backprop\w*Filter\w*|\w+GradWithArgmax"
 )
 
+SCALARS_ARE_TOLD_APART = 24
+"""Graphs of earlier producers write a Placeholder of unknown shape like a scalar."""
+
 
 def is_gradient_op(op: str) -> bool:
     """Whether ``op`` exists to differentiate. ``Conv2DBackpropInput`` is not one: it is also transposed convolution."""
@@ -274,14 +277,20 @@ def _propagate(parts: Anatomy) -> None:
     for name in parts.layers:
         for tensor in graph[name].inputs:
             reaching |= parts.data_of(tensor)
-    candidates = (bit for tensor, bit in parts.sources.items() if _may_be_label(graph.producer_of(tensor)))
+    candidates = (bit for tensor, bit in parts.sources.items() if _may_be_label(graph.producer_of(tensor), graph))
     parts.labels = sum(candidates) & ~reaching
 
 
-def _may_be_label(node: Node) -> bool:
-    """Flags and the masks of a dropout after the last layer reach no layer either, and are no labels."""
-    dtype = node.attrs.get("dtype")
-    return node.op not in RANDOM and not (dtype is not None and dtype.name == "bool" and not node.attrs.get("shape"))
+def _may_be_label(node: Node, graph: Graph) -> bool:
+    """Flags, temperatures and the masks of a dropout after the last layer reach no layer either: they are no labels."""
+    if node.op in RANDOM:
+        return False
+    if node.op not in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"):
+        return True
+    shape = node.attrs.get("shape")
+    if node.attrs["dtype"].name == "bool":
+        return bool(shape)
+    return shape != () or graph.producer < SCALARS_ARE_TOLD_APART
 
 
 def _visit(node: Node, parts: Anatomy, bits: Mapping[str, int]) -> bool:

@@ -1,0 +1,147 @@
+"""Where data enters: placeholders, and the places where queues, parsers and augmentation are cut off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from saved_graphs import Net, Nets, conv, cross_entropy, dense, image, saved, tf, train, v1, variable
+
+from bnfold.inference.interface import find_interface
+
+NETS = Nets()
+net = NETS.enter
+
+
+def labels() -> Any:
+    return v1.placeholder(tf.int32, [None], "labels")
+
+
+def classify(x: Any, target: Any | None = None) -> None:
+    """A small net that ends in ``p``, and its training."""
+    hidden = tf.nn.relu(conv(x, 4, "hidden"))
+    logits = dense(tf.reduce_mean(hidden, [1, 2]), 3, "logits")
+    tf.nn.softmax(logits, name="p")
+    train(cross_entropy(logits, labels() if target is None else target))
+
+
+# Placeholders
+
+
+@net("x:0", "p:0")
+def bytes_of_images() -> None:
+    classify(tf.cast(image(dtype=tf.uint8), tf.float32) / 255.0 - 0.5)
+
+
+@net("ids:0 length:0", "p:0")
+def words_and_the_length_of_sentences() -> None:
+    ids, length = v1.placeholder(tf.int32, [None, 7], "ids"), v1.placeholder(tf.int32, [None], "length")
+    words = tf.nn.embedding_lookup(variable("table", [50, 4]), ids)
+    mask = tf.expand_dims(tf.sequence_mask(length, 7, tf.float32), 2)
+    logits = dense(tf.reduce_sum(words * mask, 1), 3, "logits")
+    tf.nn.softmax(logits, name="p")
+    train(cross_entropy(logits, labels()))
+
+
+@net("x:0", "p:0")
+def default_that_a_pipeline_gives() -> None:
+    examples = tf.data.Dataset.from_tensors(np.ones((8, 8, 3), np.float32)).repeat().batch(4)
+    batch = v1.data.make_one_shot_iterator(examples).get_next()
+    classify(v1.placeholder_with_default(batch, [None, 8, 8, 3], "x"))
+
+
+@net("x:0", "p:0")
+def keep_probability_that_is_fed() -> None:
+    keep = v1.placeholder(tf.float32, name="keep")
+    classify(v1.nn.dropout(image(), keep_prob=keep))
+
+
+@net("x:0", "p:0")
+def flag_over_dropout() -> None:
+    x, training = image(), v1.placeholder(tf.bool, [], "training")
+    classify(v1.cond(training, lambda: tf.nn.dropout(x, rate=0.5), lambda: tf.identity(x)))
+
+
+@net("x:0 mirror:0", "p:0")
+def flag_of_something_else() -> None:
+    x, mirror = image(), v1.placeholder(tf.bool, [], "mirror")
+    classify(v1.cond(mirror, lambda: tf.reverse(x, [2]), lambda: tf.identity(x)))
+
+
+# Pipelines
+
+
+@net("batch:0", "p:0")
+def queue_of_examples() -> None:
+    queue = v1.FIFOQueue(10, [tf.float32, tf.int32], [[8, 8, 3], []])
+    x, target = queue.dequeue_many(4, name="batch")
+    classify(x / 255.0, target)
+
+
+@net("batch:1", "p:0")
+def queue_with_the_image_behind_the_label() -> None:
+    queue = v1.RandomShuffleQueue(10, 2, [tf.int32, tf.float32], [[], [8, 8, 3]])
+    target, x = queue.dequeue_up_to(4, name="batch")
+    classify(x, target)
+
+
+@net("next:0", "p:0")
+def iterator() -> None:
+    examples = tf.data.Dataset.from_tensors((np.ones((8, 8, 3), np.float32), np.int32(1))).batch(4)
+    x, target = v1.data.make_one_shot_iterator(examples).get_next(name="next")
+    classify(x, target)
+
+
+@net("next:0 next:1", "p:0")
+def iterator_that_gives_two_inputs() -> None:
+    example = (np.ones((8, 8, 3), np.float32), np.ones(5, np.float32), np.int32(1))
+    examples = tf.data.Dataset.from_tensors(example).batch(4)
+    x, extra, target = v1.data.make_one_shot_iterator(examples).get_next(name="next")
+    hidden = tf.reduce_mean(tf.nn.relu(conv(x, 4, "hidden")), [1, 2])
+    logits = dense(tf.concat([hidden, extra], 1), 3, "logits")
+    tf.nn.softmax(logits, name="p")
+    train(cross_entropy(logits, target))
+
+
+@net("ParseExample/ParseExampleV2:0", "p:0")
+def parser_of_examples() -> None:
+    serialized = v1.placeholder(tf.string, [None])
+    found = tf.io.parse_example(
+        serialized, {"image": tf.io.FixedLenFeature([192], tf.float32), "label": tf.io.FixedLenFeature([], tf.int64)}
+    )
+    classify(tf.reshape(found["image"], [-1, 8, 8, 3]), found["label"])
+
+
+@net("DecodeJpeg:0", "p:0")
+def decoder_of_one_image() -> None:
+    pixels = tf.io.decode_jpeg(v1.placeholder(tf.string, [], "contents"), channels=3)
+    classify(tf.image.resize(tf.expand_dims(tf.cast(pixels, tf.float32), 0), [8, 8]))
+
+
+@net("batched:0", "p:0")
+def decoder_of_one_image_batched_at_once() -> None:
+    pixels = tf.io.decode_jpeg(v1.placeholder(tf.string, [], "contents"), channels=3)
+    classify(tf.image.resize(tf.cast(tf.expand_dims(pixels, 0, name="batched"), tf.float32), [8, 8]))
+
+
+@net("augmented:0", "p:0")
+def augmentation_after_the_queue() -> None:
+    x = v1.FIFOQueue(10, [tf.float32], [[8, 8, 3]]).dequeue_many(4)
+    brighter = x + tf.random.uniform([4, 1, 1, 1], 0.1, 0.9)
+    mirrored = tf.where(tf.random.uniform([]) < 0.5, tf.reverse(brighter, [2]), brighter)
+    classify((tf.identity(mirrored, "augmented") - 0.5) * 2.0)
+
+
+@net("cond/Merge:0", "p:0")
+def queues_to_train_and_to_validate() -> None:
+    training = v1.placeholder_with_default(True, [], "training")
+    ours, theirs = (v1.FIFOQueue(10, [tf.float32], [[8, 8, 3]]).dequeue_many(4) for _ in range(2))
+    classify(v1.cond(training, lambda: tf.identity(ours), lambda: tf.identity(theirs)))
+
+
+@pytest.mark.parametrize(("build", "inputs", "outputs"), NETS)
+def test_interface_is_what_a_person_would_name(build: Net, inputs: list[str], outputs: list[str]) -> None:
+    interface = find_interface(saved(build))
+    assert [endpoint.name for endpoint in interface.inputs] == inputs
+    assert [endpoint.name for endpoint in interface.outputs] == outputs
