@@ -14,8 +14,8 @@ MissingStatistics = Literal["refuse", "initial"]
 Weights = Literal["auto", "trained", "ema"]
 
 
-class SourceKeywords(TypedDict, total=False):
-    """The fields of `SourceOptions`, as keyword arguments."""
+class ReadingKeywords(TypedDict, total=False):
+    """The fields of `SourceOptions` that are words and numbers, as keyword arguments."""
 
     inputs: Mapping[str, Shape | None] | None
     outputs: Sequence[str] | None
@@ -26,6 +26,11 @@ class SourceKeywords(TypedDict, total=False):
     rename_variables: Mapping[str, str]
     tags: str | None
     signature: str | None
+
+
+class SourceKeywords(ReadingKeywords, total=False):
+    """The fields of `SourceOptions`, as keyword arguments."""
+
     model: Any
     custom_objects: Mapping[str, Any]
 

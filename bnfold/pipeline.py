@@ -15,7 +15,7 @@ from bnfold.calls import Observer
 from bnfold.conversion import Conversion
 from bnfold.errors import InferenceError, OutputsDifferError, VerificationError
 from bnfold.graph import node_name, tensor_name
-from bnfold.options import CheckOptions, SourceKeywords, SourceOptions
+from bnfold.options import CheckOptions, ReadingKeywords, SourceKeywords, SourceOptions
 from bnfold.results import Inspection, Report, SourceSummary
 from bnfold.target import Target
 
@@ -166,7 +166,7 @@ def check(
     exact: bool = False,
     layers: bool = False,
     observe: Observer | None = None,
-    **how: Unpack[SourceKeywords],
+    **how: Unpack[ReadingKeywords],
 ) -> CheckReport:
     """Compare an ONNX file, whoever wrote it, with the inference graph of its source.
 
@@ -211,13 +211,16 @@ def check(
         )
     options = _named_by(candidate, loaded, options)
     reference = stages.run("infer", lambda: calls.infer(loaded, options))
-    fates = metadata.fates(candidate.proto)
-    report = stages.run("verify", lambda: calls.verify(reference, model, comparison, fates=fates))
     certified = certificate or (metadata.certificate(candidate.proto) if origin is not None else None)
-    if certified is None:
-        return report
-    broken = mismatches(certified, source=loaded.fingerprint, model=model_fingerprint(candidate), report=report)
-    return replace(report, equal=report.equal and not broken, problems=report.problems + tuple(broken))
+
+    def compare() -> CheckReport:
+        report = calls.verify(reference, model, comparison, fates=metadata.fates(candidate.proto))
+        if certified is None:
+            return report
+        broken = mismatches(certified, source=loaded.fingerprint, model=model_fingerprint(candidate), report=report)
+        return replace(report, equal=report.equal and not broken, problems=report.problems + tuple(broken))
+
+    return stages.run("verify", compare)
 
 
 def inspect(

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from bnfold import __version__
+from bnfold.cli.calibrate import calibrate
 from bnfold.cli.check import check
 from bnfold.cli.convert import convert
+from bnfold.cli.explain import explain
 from bnfold.cli.inspect import inspect
 
 app = typer.Typer(
@@ -37,7 +39,7 @@ def bnfold(
     """TensorFlow training checkpoints to proven ONNX inference models."""
 
 
-for command in (convert, check, inspect):
+for command in (convert, check, inspect, explain, calibrate):
     app.command()(command)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from bnfold.graph import Shape
-    from bnfold.options import SourceKeywords
+    from bnfold.options import ReadingKeywords
 
 
 class MissingStatistics(str, Enum):
@@ -68,6 +69,13 @@ Samples = Annotated[int, typer.Option("--samples", min=1, help="How many random 
 Seed = Annotated[int, typer.Option("--seed", help="Of the random inputs.")]
 Rtol = Annotated[float | None, typer.Option("--rtol", min=0, help="Relative tolerance in place of the default.")]
 Atol = Annotated[float | None, typer.Option("--atol", min=0, help="Absolute tolerance in place of the default.")]
+DataFrom = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="PATH", help="Samples of your own: .npz, .npy or a folder of images."),
+]
+Exact = Annotated[bool, typer.Option("--exact", help="Judge by the graph computed in float64.")]
+Layers = Annotated[bool, typer.Option("--layers", help="Compare layer by layer, and name the first that diverges.")]
+Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write the comparison as JUnit XML.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")]
 
 
@@ -81,7 +89,7 @@ def how(
     rename_variables: list[str] | None,
     tags: str | None,
     signature: str | None,
-) -> SourceKeywords:
+) -> ReadingKeywords:
     return {
         "inputs": dict(map(_input, inputs)) if inputs else None,
         "outputs": outputs or None,
@@ -132,8 +140,8 @@ def _two(text: str) -> tuple[str, str]:
     return mean, variance
 
 
-def valid_regex(pattern: str | None) -> None:
+def valid_regex(pattern: str | None, *, option: str = "--keep") -> None:
     try:
         re.compile(pattern or "")
     except re.error as error:
-        raise typer.BadParameter(f"{pattern!r}: {error}", param_hint="--keep") from None
+        raise typer.BadParameter(f"{pattern!r}: {error}", param_hint=option) from None

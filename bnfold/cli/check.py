@@ -11,7 +11,11 @@ from bnfold.cli.arguments import (
     AsJson,
     Atol,
     Bind,
+    DataFrom,
+    Exact,
     Input,
+    Junit,
+    Layers,
     Missing,
     MissingStatistics,
     Output,
@@ -26,7 +30,7 @@ from bnfold.cli.arguments import (
     WhichWeights,
     how,
 )
-from bnfold.cli.terminal import DIFFERENT, errors, print_json, progress
+from bnfold.cli.terminal import DIFFERENT, errors, print_json, print_layers, progress, read_certificate, write_junit
 
 
 def check(
@@ -45,6 +49,13 @@ def check(
     seed: Seed = 0,
     rtol: Rtol = None,
     atol: Atol = None,
+    data: DataFrom = None,
+    exact: Exact = False,
+    layers: Layers = False,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", metavar="FILE", help="A certificate that must hold too.")
+    ] = None,
+    junit: Junit = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare an ONNX file with the inference graph of its source.
@@ -55,7 +66,23 @@ def check(
     with errors(as_json), progress(as_json) as observe:
         from bnfold.pipeline import check
 
-        report = check(source, model, samples=samples, seed=seed, rtol=rtol, atol=atol, observe=observe, **reading)
+        report = check(
+            source,
+            model,
+            certificate=None if certificate is None else read_certificate(certificate),
+            samples=samples,
+            seed=seed,
+            rtol=rtol,
+            atol=atol,
+            data=data,
+            exact=exact,
+            layers=layers,
+            observe=observe,
+            **reading,
+        )
+        if layers and not as_json:
+            print_layers(report)
+        write_junit(junit, report, Path(model or source).name)
     if as_json:
         print_json(report)
     if not report.equal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,11 @@ from bnfold.cli.arguments import (
     AsJson,
     Atol,
     Bind,
+    DataFrom,
+    Exact,
     Input,
+    Junit,
+    Layers,
     Missing,
     MissingStatistics,
     Output,
@@ -28,7 +33,7 @@ from bnfold.cli.arguments import (
     how,
     valid_regex,
 )
-from bnfold.cli.terminal import errors, print_json, progress
+from bnfold.cli.terminal import errors, print_json, print_layers, progress, write_junit, write_text
 from bnfold.target import FORMATS
 
 
@@ -54,6 +59,16 @@ def convert(
     seed: Seed = 0,
     rtol: Rtol = None,
     atol: Atol = None,
+    data: DataFrom = None,
+    exact: Exact = False,
+    layers: Layers = False,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", metavar="FILE", help="Write the certificate as JSON too.")
+    ] = None,
+    junit: Junit = None,
+    page: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write a report as one HTML page.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Convert SOURCE to TARGET, and prove that its outputs equal TensorFlow's.
@@ -81,8 +96,22 @@ def convert(
             seed=seed,
             rtol=rtol,
             atol=atol,
+            data=data,
+            exact=exact,
+            layers=layers or page is not None,
             observe=observe,
             **reading,
         )
+        if layers and not as_json:
+            print_layers(conversion.report.check)
+        write_junit(junit, conversion.report.check, target.name)
+        if certificate is not None and conversion.certificate is not None:
+            write_text(certificate, json.dumps(conversion.certificate, indent=2) + "\n")
+        if page is not None:
+            from bnfold.latency import measure_latency
+            from bnfold.report.html import html_page
+
+            observe("latency", None)
+            write_text(page, html_page(conversion, measure_latency(conversion)))
     if as_json:
         print_json(conversion.report)

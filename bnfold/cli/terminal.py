@@ -6,14 +6,16 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from bnfold.errors import BnfoldError, OutputsDifferError
+from bnfold.errors import BnfoldError, ExportError, OutputsDifferError, VerificationError
 
 if TYPE_CHECKING:
     from bnfold.calls import Observer
+    from bnfold.verify import CheckReport
 
 DIFFERENT, USAGE, CANNOT, INTERRUPTED = 1, 2, 3, 130
 """Exit codes; 0 is equal."""
@@ -93,3 +95,54 @@ def print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         console.print(table)
     for line in captured.get().splitlines():
         typer.echo(line.rstrip())
+
+
+def print_layers(report: CheckReport | None) -> None:
+    """The table of ``--layers``."""
+    if report is None or report.layers is None:
+        return
+    from bnfold.report.layers import table_lines
+
+    for line in table_lines(report.layers):
+        typer.echo(line)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside the results.
+
+    Raises
+    ------
+    ExportError
+        When the path cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
+
+
+def write_junit(path: Path | None, report: CheckReport | None, name: str) -> None:
+    """Write ``report`` as JUnit XML, where a path is given."""
+    from bnfold.report.junit import junit_xml
+
+    if path is not None and report is not None:
+        write_text(path, junit_xml(report, name=name))
+
+
+def read_certificate(path: Path) -> dict[str, Any]:
+    """The certificate in a file.
+
+    Raises
+    ------
+    VerificationError
+        When it cannot be read, or is no certificate.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VerificationError(
+            f"{path} is no certificate: {error}", hint="bnfold convert --certificate FILE"
+        ) from error
+    if not isinstance(values, dict):
+        raise VerificationError(f"{path} is no certificate", hint="bnfold convert --certificate FILE writes one")
+    return values

@@ -76,7 +76,7 @@ def calibration_lines(calibration: Calibration) -> list[str]:
     """One line for each layer: its statistics before and after."""
     norms = count(len(calibration.statistics), "batch norm")
     runs = f"{count(calibration.samples, 'sample')} of {calibration.data}, {count(calibration.passes, 'run')} over them"
-    lines = [line("calibrate", norms, runs)]
+    lines = [line("measure", norms, runs)]
     width = max((len(found.name) for found in calibration.statistics), default=0)
     return lines + [_before_and_after(found, width) for found in calibration.statistics]
 

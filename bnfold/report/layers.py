@@ -15,24 +15,28 @@ LOWEST, HIGHEST = -8.0, 0.0
 """Orders of magnitude at the bar's ends."""
 
 
-def trace_lines(trace: LayerTrace) -> list[str]:
-    """A table of the tensors in order, and the first that diverges with the ops around it."""
+def table_lines(trace: LayerTrace) -> list[str]:
+    """A table of the tensors in order."""
     if not trace.layers:
         return ["           no tensor has the same name on both sides"]
     width = max(len(layer.name) for layer in trace.layers)
     head = f"{'tensor':<{width}}  {'onnx':>8}  {'tf':>8}  {'allowed':>8}"
     lines = [f"           {head}   largest error against float64, in units of max|tf|"]
-    lines += [_line(layer, width) for layer in trace.layers]
+    return lines + [_line(layer, width) for layer in trace.layers]
+
+
+def divergence_lines(trace: LayerTrace) -> list[str]:
+    """The first tensor that diverges, with the ops around it; nothing when none does."""
     if trace.first is None:
-        return lines
-    lines.append(f"           first to diverge: {trace.first}")
-    if trace.last_good is not None:
-        lines.append(f"           last that agrees: {trace.last_good}")
-    lines.append(f"           between them:     {', '.join(trace.between)}")
-    lines.append(f"           in the file:      {', '.join(trace.file_nodes)}")
-    if trace.batch_norms:
-        lines.append(f"           batch norms:      {', '.join(trace.batch_norms)}")
-    return lines
+        return []
+    facts = {
+        "first to diverge": trace.first,
+        "last that agrees": trace.last_good or "",
+        "between them": ", ".join(trace.between),
+        "in the file": ", ".join(trace.file_nodes),
+        "batch norms": ", ".join(trace.batch_norms),
+    }
+    return [f"           {name + ':':<17} {fact}" for name, fact in facts.items() if fact]
 
 
 def _line(layer: LayerFigure, width: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnfold.graph import Array, Shape
 from bnfold.graph.stages import BatchNorm, Fate, Folding, InferenceGraph, Kept, Note, SourceModel
-from bnfold.report.layers import trace_lines
+from bnfold.report.layers import divergence_lines
 from bnfold.results import Inspection, ModelSummary, SourceSummary
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def verify_lines(report: CheckReport) -> list[str]:
         lines += [f"           tolerance: {report.tolerance.formula}"]
     if report.suspect:
         lines.append(f"           suspect: {report.suspect}")
-    return lines + (trace_lines(report.layers) if report.layers is not None else [])
+    return lines + (divergence_lines(report.layers) if report.layers is not None else [])
 
 
 STAGE_LINES: dict[str, Callable[[Any], list[str]]] = {
