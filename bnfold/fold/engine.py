@@ -106,7 +106,7 @@ class _Folder:
         pruned.types = {tensor: type_ for tensor, type_ in graph.types.items() if node_name(tensor) in pruned}
         return Folding(
             inference=replace(self.inference, graph=pruned),
-            fates=tuple(self.fates.of(norm) for norm in self.inference.batch_norms),
+            fates=self.fates.of_all(self.inference.batch_norms),
             others=tuple(self.fates.others),
             parameters_added=sum(kernel_sizes(pruned).values()) - sum(self.sizes.values()),
             largest_rounding=self.scene.exact.largest_error(),

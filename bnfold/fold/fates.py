@@ -53,9 +53,13 @@ class Fates:
         """``nodes`` became part of the map that node ``into`` applies."""
         self._note(nodes, (into,), CONSTANT_MAP, self.owners([into]))
 
-    def of(self, norm: BatchNorm) -> Fate:
-        """The fate of ``norm``, once all is done."""
-        if norm.name in self.scene.owner.values():
+    def of_all(self, norms: Iterable[BatchNorm]) -> tuple[Fate, ...]:
+        """The fates of ``norms``, once all is done."""
+        staying = set(self.scene.owner.values())
+        return tuple(self._of(norm, norm.name in staying) for norm in norms)
+
+    def _of(self, norm: BatchNorm, stays: bool) -> Fate:
+        if stays:
             return Kept(norm.name, self._kept.get(norm.name, "another map was folded into it"))
         if found := self._folded.get(norm.name):
             into = dict.fromkeys(node for each in found for node in each.into)

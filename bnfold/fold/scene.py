@@ -63,13 +63,17 @@ class Scene:
         self.outputs = frozenset(outputs)
         self.protected = set(protected)
         self.owner: dict[str, str] = {}
+        self._steps: dict[str, tuple[Node, Step | None]] = {}
         self.position: dict[str, float] = {node.name: i for i, node in enumerate(graph.topological())}
 
     def step(self, node: Node | None) -> Step | None:
         """The constant map that ``node`` applies, if it does and may be moved."""
         if node is None or node.name in self.protected:
             return None
-        return read_step(self.graph, self.exact, node)
+        known = self._steps.get(node.name)
+        if known is None or known[0] is not node:
+            known = self._steps[node.name] = (node, read_step(self.graph, self.exact, node))
+        return known[1]
 
     def op(self, node: Node) -> Op:
         return Op(node, self.graph, self.exact)
