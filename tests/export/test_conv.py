@@ -1,0 +1,202 @@
+"""Convolutions against TensorFlow: paddings, strides, dilations, groups, sizes known and not."""
+
+from __future__ import annotations
+
+import itertools
+
+import ml_dtypes
+import numpy as np
+import pytest
+from harness import assert_lowers, op_types, random
+
+from bnfold.errors import ExportError
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+
+EXPLICIT = [[0, 0], [1, 2], [0, 3], [0, 0]]
+
+
+def conv2d(kernel, strides=(1, 1), padding="SAME", dilations=(1, 1), data_format="NHWC"):
+    def build(x):
+        spread = (lambda pair: [1, 1, *pair]) if data_format == "NCHW" else (lambda pair: [1, *pair, 1])
+        return tf.raw_ops.Conv2D(
+            input=x,
+            filter=kernel,
+            strides=spread(strides),
+            dilations=spread(dilations),
+            padding="EXPLICIT" if isinstance(padding, list) else padding,
+            explicit_paddings=list(itertools.chain(*padding)) if isinstance(padding, list) else [],
+            data_format=data_format,
+        )
+
+    return build
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", EXPLICIT], ids=str)
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1), (2, 3)])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_conv2d_is_the_same_when_strided(padding, strides, dynamic):
+    build = conv2d(random(3, 2, 4, 5, seed=1), strides, padding)
+    shapes = {"x": (None, None, None, 4)} if dynamic else None
+    feeds = [{"x": random(2, 7, 6, 4)}]
+    if dynamic:
+        feeds += [{"x": random(1, height, width, 4, seed=height)} for height, width in ((6, 9), (8, 8), (9, 7))]
+    assert_lowers(build, *feeds, shapes=shapes)
+
+
+@pytest.mark.parametrize("size", [5, 6, 7, 8])
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(1, 2, 1), (2, 3, 1), (1, 4, 1), (3, 2, 2), (3, 1, 2)])
+def test_same_padding_is_the_same_when_size_is_not_known(size, kernel, stride, dilation):
+    """Windows shorter than their stride, and dilated ones, where onnxruntime's automatic padding is no help."""
+    build = conv2d(random(kernel, kernel, 2, 3, seed=1), (stride, stride), "SAME", (dilation, dilation))
+    assert_lowers(build, {"x": random(1, size, size + 1, 2)}, shapes={"x": (None, None, None, 2)})
+
+
+@pytest.mark.parametrize(("padding", "dilations"), [("SAME", (2, 3)), ("VALID", (2, 1)), (EXPLICIT, (1, 2))], ids=str)
+def test_conv2d_is_the_same_when_dilated(padding, dilations):
+    build = conv2d(random(3, 2, 4, 5, seed=1), (1, 1), padding, dilations)
+    assert_lowers(build, {"x": random(2, 9, 8, 4)})
+    assert_lowers(build, {"x": random(2, 9, 8, 4)}, {"x": random(1, 7, 10, 4)}, shapes={"x": (None, None, None, 4)})
+
+
+def test_conv2d_is_the_same_when_grouped():
+    build = conv2d(random(3, 3, 2, 6, seed=1))
+    model = assert_lowers(build, {"x": random(2, 5, 7, 4)})
+    assert op_types(model) == ["Transpose", "Conv", "Transpose"]
+
+
+def test_conv2d_is_the_same_when_its_kernel_is_computed():
+    def build(x, kernel):
+        return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+    feeds = {"x": random(2, 5, 7, 4), "kernel": random(3, 2, 4, 5, seed=3)}
+    assert_lowers(build, feeds, shapes={"x": (None, None, None, 4)})
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, ml_dtypes.bfloat16])
+def test_conv2d_keeps_its_dtype(dtype):
+    """Products of 36 terms: float16 accumulates in float32 on both sides; float64 runs as float32 (rtol 1e-5)."""
+    build = conv2d(random(3, 3, 4, 5, seed=1, dtype=dtype))
+    tolerance = {np.float64: 2e-6, np.float16: 4e-3}.get(dtype, 2e-2)
+    assert_lowers(build, {"x": random(2, 7, 6, 4, dtype=dtype)}, rtol=tolerance, atol=tolerance)
+
+
+def test_conv1d_is_the_same():
+    kernel = random(3, 4, 5, seed=1)
+    assert_lowers(lambda x: tf.nn.conv1d(x, kernel, 2, "SAME"), {"x": random(2, 9, 4)}, shapes={"x": (None, 9, 4)})
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_conv3d_is_the_same(padding, stride):
+    kernel = random(2, 3, 2, 3, 4, seed=1)
+
+    def build(x):
+        return tf.nn.conv3d(x, kernel, [1, stride, stride, stride, 1], padding)
+
+    assert_lowers(build, {"x": random(2, 5, 7, 6, 3)})
+    assert_lowers(build, {"x": random(2, 5, 7, 6, 3)}, {"x": random(1, 6, 8, 5, 3)}, shapes={"x": (None,) * 4 + (3,)})
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", EXPLICIT], ids=str)
+@pytest.mark.parametrize("multiplier", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_conv_is_the_same(padding, multiplier, stride):
+    kernel = random(3, 2, 4, multiplier, seed=1)
+
+    def build(x):
+        return tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], padding)
+
+    assert_lowers(build, {"x": random(2, 7, 6, 4)})
+    assert_lowers(build, {"x": random(2, 7, 6, 4)}, {"x": random(1, 8, 9, 4)}, shapes={"x": (None, None, None, 4)})
+
+
+def test_depthwise_conv_is_the_same_when_its_kernel_is_computed():
+    def build(x, kernel):
+        return tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME")
+
+    assert_lowers(build, {"x": random(2, 7, 6, 4), "kernel": random(3, 2, 4, 2, seed=2)})
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", [[0, 0], [1, 0], [0, 1], [0, 0]]], ids=str)
+@pytest.mark.parametrize(("kernel", "stride"), [((3, 2), 1), ((3, 4), 2), ((2, 1), 3), ((5, 3), 2)])
+def test_transposed_conv2d_is_the_same(padding, kernel, stride):
+    weights = random(*kernel, 5, 4, seed=1)
+    x = random(2, 4, 6, 4)
+    for extra in (0, 1):
+        sizes = []
+        for axis, (size, k) in enumerate(zip((4, 6), kernel, strict=True)):
+            pads = 0 if isinstance(padding, str) else sum(padding[axis + 1])
+            sizes.append(size * stride - extra if padding == "SAME" else (size - 1) * stride + k - pads + extra)
+        if extra and stride == 1:
+            continue
+        shape = [2, *sizes, 5]
+
+        def build(x, shape=shape):
+            return tf.nn.conv2d_transpose(x, weights, shape, stride, padding)
+
+        assert_lowers(build, {"x": x})
+
+        def computed(x, sizes=sizes):
+            batch = tf.shape(x)[0]
+            return tf.nn.conv2d_transpose(x, weights, tf.stack([batch, *sizes, 5]), stride, padding)
+
+        assert_lowers(computed, {"x": x}, shapes={"x": (None, None, None, 4)})
+
+
+def test_transposed_conv2d_is_the_same_when_its_size_follows_the_input():
+    weights = random(3, 3, 5, 4, seed=1)
+
+    def build(x):
+        size = tf.shape(x)
+        return tf.nn.conv2d_transpose(x, weights, tf.stack([size[0], size[1] * 2, size[2] * 2, 5]), 2, "SAME")
+
+    assert_lowers(build, {"x": random(2, 4, 6, 4)}, {"x": random(1, 5, 3, 4)}, shapes={"x": (None, None, None, 4)})
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_transposed_conv3d_is_the_same(padding):
+    weights = random(2, 3, 2, 5, 4, seed=1)
+    shape = [2, 6, 8, 10, 5] if padding == "SAME" else [2, 6, 9, 10, 5]
+    assert_lowers(lambda x: tf.nn.conv3d_transpose(x, weights, shape, 2, padding), {"x": random(2, 3, 4, 5, 4)})
+
+
+def test_bias_is_part_of_the_conv_when_nothing_else_reads_it():
+    kernel, bias = random(3, 3, 4, 5, seed=1), random(5, seed=2)
+
+    def build(x):
+        return tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME") + bias)
+
+    model = assert_lowers(build, {"x": random(2, 5, 5, 4)})
+    assert op_types(model) == ["Transpose", "Conv", "Relu", "Transpose"]
+
+
+def test_bias_is_an_op_of_its_own_when_the_conv_is_read_by_others():
+    kernel, bias = random(3, 3, 4, 5, seed=1), random(5, seed=2)
+
+    def build(x):
+        y = tf.nn.conv2d(x, kernel, 1, "SAME")
+        return tf.nn.bias_add(y, bias), tf.nn.relu(y)
+
+    model = assert_lowers(build, {"x": random(2, 5, 5, 4)})
+    assert "Add" in op_types(model)
+
+
+def test_sum_is_an_op_of_its_own_when_the_vector_is_along_another_axis():
+    """The width equals the number of channels, so that only the axis tells them apart."""
+    kernel = random(3, 3, 4, 5, seed=1)
+
+    def build(x):
+        return tf.nn.conv2d(x, kernel, 1, "SAME") + random(5, 1, seed=2)
+
+    model = assert_lowers(build, {"x": random(2, 6, 5, 4)})
+    assert "Add" in op_types(model)
+
+
+def test_conv_is_refused_when_its_kernel_has_no_known_shape():
+    def build(x, kernel):
+        return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+    with pytest.raises(ExportError, match="kernel is not known"):
+        assert_lowers(build, {"x": random(1, 5, 5, 2), "kernel": random(3, 3, 2, 2)}, shapes={"kernel": (None,) * 4})

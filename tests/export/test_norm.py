@@ -1,0 +1,67 @@
+"""Normalisations against TensorFlow."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+from harness import assert_lowers, op_types, random
+
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+
+GAMMA, BETA, MEAN = (random(4, seed=seed) for seed in (1, 2, 3))
+VARIANCE = np.array([1e-7, 0.3, 2.0, 11.0], np.float32)
+
+
+def batch_norm(x, *, data_format="NHWC", training=False, statistics=(MEAN, VARIANCE)):
+    mean, variance = ([], []) if training else statistics
+    return tf.raw_ops.FusedBatchNormV3(
+        x=x, scale=GAMMA, offset=BETA, mean=mean, variance=variance, epsilon=1e-3, data_format=data_format,
+        is_training=training,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+def test_batch_norm_is_the_same_when_channels_are_last(dtype):
+    model = assert_lowers(lambda x: batch_norm(x).y, {"x": random(2, 3, 5, 4, dtype=dtype)}, rtol=1e-2, atol=1e-2)
+    assert "Transpose" not in op_types(model)
+
+
+def test_batch_norm_is_exact_when_channels_are_last():
+    """scale·x + shift loses what cancels between mean and shift: 1e-5 of the largest value here."""
+    assert_lowers(lambda x: batch_norm(x).y, {"x": random(2, 3, 5, 4)}, rtol=1e-5, atol=1e-6)
+
+
+def test_batch_norm_is_one_node_when_channels_are_first():
+    kernel = random(3, 3, 4, 4, seed=9)
+
+    def build(x):
+        return tf.nn.conv2d(batch_norm(tf.nn.conv2d(x, kernel, 1, "SAME")).y, kernel, 1, "SAME")
+
+    model = assert_lowers(build, {"x": random(2, 3, 5, 4)}, rtol=1e-5, atol=2e-6)
+    assert op_types(model) == ["Transpose", "Conv", "BatchNormalization", "Conv", "Transpose"]
+
+
+def test_batch_norm_is_the_same_when_its_statistics_are_computed():
+    def build(x, mean, variance):
+        return batch_norm(x, statistics=(mean, variance)).y
+
+    assert_lowers(build, {"x": random(2, 3, 5, 4), "mean": MEAN, "variance": VARIANCE}, rtol=1e-5, atol=1e-6)
+
+
+def test_moments_are_the_inputs_own_when_in_training_mode():
+    def build(x):
+        normed = batch_norm(x, training=True)
+        return normed.y, normed.batch_mean, normed.batch_variance
+
+    assert_lowers(build, {"x": random(2, 3, 5, 4)}, shapes={"x": (None, None, None, 4)}, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("radius", [1, 5])
+def test_lrn_is_the_same(radius):
+    def build(x):
+        return tf.nn.lrn(x, depth_radius=radius, bias=1.3, alpha=0.2, beta=0.7)
+
+    assert_lowers(build, {"x": random(2, 3, 5, 7)}, rtol=1e-5)
