@@ -81,8 +81,8 @@ def explain(
         channel_axis=axis,
         channel=channel,
         channels=int(norm.moving_mean.size),
-        has_gamma=norm.gamma is not None,
-        has_beta=norm.beta is not None,
+        has_gamma=_has(norm, "gamma", norm.gamma, 1.0),
+        has_beta=_has(norm, "beta", norm.beta, 0.0),
         moving=moving,
         batch=batch,
         rows=rows,
@@ -112,6 +112,11 @@ def find_layer(reference: InferenceGraph, name: str) -> BatchNorm:
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(close)}?" if close else f"there are: {', '.join(names[:8]) or 'none'}"
     raise InferenceError(f"no batch norm is called {name}", hint=hint)
+
+
+def _has(norm: BatchNorm, role: str, values: Array | None, neutral: float) -> bool:
+    """Whether the layer has a gamma or beta of its own: a fused op is given constants where it has none."""
+    return values is not None and (role in norm.variables or bool((values != neutral).any()))
 
 
 def _channel(norm: BatchNorm, channel: int) -> Channel:
