@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bnfold.graph import Array, Graph, Node, node_name, output_index
+from bnfold.inference.blending import Blending
 from bnfold.inference.branches import inline_branch
 from bnfold.inference.scalars import evaluate_scalar
 
@@ -51,7 +52,8 @@ def resolve(graph: Graph, known: Mapping[str, Array], outputs: Iterable[str] = (
     ----------
     graph : Graph
     known : mapping of str to ndarray
-        Values of tensors (training flags) that the graph itself does not fix.
+        Values of training flags. Products with what follows from them are simplified too: some authors blend the
+        statistics of the batch and the moving ones by arithmetic.
     outputs : iterable of str
         Tensors that must stay, under their names if they are output 0 of their nodes.
     """
@@ -101,8 +103,11 @@ class _Walk:
     taken: dict[str, str] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)  # aliased tensor → predicate
 
-    def run(self) -> None:
+    def __post_init__(self) -> None:
         self.values.update(self.known)
+        self.blending = Blending(self.values, self.stand_in, {tensor: tensor for tensor in self.known})
+
+    def run(self) -> None:
         for node in self.graph.topological(controls=True):
             self.visit(node)
 
@@ -121,7 +126,9 @@ class _Walk:
         elif node.op in BRANCHING:
             self.visit_branching(node)
         else:
-            evaluate_scalar(node, self.resolved_inputs(node), self.values)
+            inputs = self.resolved_inputs(node)
+            evaluate_scalar(node, inputs, self.values)
+            self.blending.follow(node, inputs)
 
     def resolved_inputs(self, node: Node) -> tuple[str, ...]:
         return tuple(self.alias.get(tensor, tensor) for tensor in node.inputs)

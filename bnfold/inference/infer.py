@@ -118,8 +118,9 @@ def _switch_off_training(
     whole: Graph, results: list[str], updates: tuple[Update, ...], given: Mapping[str, Array], source: SourceModel
 ) -> _Switched:
     flags = find_flags(whole, results, updates, given, lambda node: current_value(source, node))
-    known = {**given, **{f"{flag.node}:0": flag.value for flag in flags}}
-    resolved = resolve(fix(whole, known), {}, results)
+    settled = {f"{flag.node}:0": flag.value for flag in flags}
+    settled.update((tensor, value) for tensor, value in given.items() if value.dtype.kind == "b")
+    resolved = resolve(fix(whole, {**given, **settled}), settled, results)
     notes = tuple(
         Note("note", "training-flag", f"{flag} set to {flag.value.item()}: {flag.reason}", (flag.node,))
         for flag in flags

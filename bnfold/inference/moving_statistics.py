@@ -142,6 +142,8 @@ class _Step:
     tensor: str
     roots: int = 0
     offsets: int = 0
+    is_bare: bool = True
+    """Whether nothing but reads, reshapes and choices lies below: then it is a variable that is averaged, not a statistic."""
 
     @property
     def is_level(self) -> bool:
@@ -173,11 +175,13 @@ class _Climb:
             seen.add(step.tensor)
             holder = node if node.op in ASSIGNMENTS else variable_behind(self.graph, step.tensor)
             if holder is not None:
-                queue.extend(replace(step, tensor=tensor) for tensor in self.through(holder))
+                if holder.op in ASSIGNMENTS or not step.is_bare:
+                    queue.extend(replace(step, tensor=tensor) for tensor in self.through(holder))
                 continue
             if step.is_level:
                 yield step.tensor
-            queue.extend(self.above(step, node))
+            is_bare = step.is_bare and (node.op in TRANSPARENT or node.op in CHOICES)
+            queue.extend(replace(above, is_bare=is_bare) for above in self.above(step, node))
 
     def through(self, node: Node) -> list[str]:
         """What is averaged in the variable ``node``, or in the one that ``node`` assigns, if that is another one."""

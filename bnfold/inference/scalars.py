@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bnfold.graph import Array, Graph, Node
+from bnfold.graph import Array, Graph, Node, node_name
 
 SMALL = 16
 """Constants of more elements steer nothing and are not followed."""
@@ -84,13 +84,26 @@ def _apply(node: Node, arguments: list[Array]) -> Array | None:
     return None
 
 
+def few_sources(graph: Graph, tensor: str, most: int = 2 * SMALL) -> list[Node] | None:
+    """What ``tensor`` is computed from, in order; None where that is more than ``most`` nodes."""
+    names: set[str] = set()
+    stack = [node_name(tensor)]
+    while stack:
+        name = stack.pop()
+        if name in names or name not in graph:
+            continue
+        names.add(name)
+        if len(names) > most:
+            return None
+        stack.extend(node_name(t) for t in graph[name].inputs)
+    return graph.topological([tensor])
+
+
 def known_scalar(graph: Graph, tensor: str) -> float | None:
     """The number that ``tensor`` always is, where it follows from a few constants."""
-    sources = graph.topological([tensor])
-    if len(sources) > SMALL:
-        return None
+    sources = few_sources(graph, tensor)
     values: dict[str, Array] = {}
-    for node in sources:
+    for node in sources or ():
         evaluate_scalar(node, node.inputs, values)
     value = values.get(tensor)
     return float(value.item()) if value is not None and value.size == 1 and value.dtype.kind in "fiu" else None

@@ -147,8 +147,11 @@ def _candidates(graph: Graph, outputs: list[str]) -> list[Node]:
     live = graph.ancestors(outputs)
     found: dict[str, Node] = {}
     for name in live:
-        if (predicate := predicate_of(graph[name])) is not None:
+        node = graph[name]
+        if (predicate := predicate_of(node)) is not None:
             found.update((leaf.name, leaf) for leaf in leaves_of(graph, predicate))
+        elif node.op in ("Placeholder", "PlaceholderWithDefault") and _may_be_flag(node):
+            found[name] = node  # it may blend instead of branch
     return [found[name] for name in sorted(found)]
 
 
@@ -159,13 +162,15 @@ def _may_be_flag(node: Node) -> bool:
         return False
     dtype: DType = node.attrs["dtype"]
     shape = node.attrs.get("shape")
+    if dtype.is_floating:
+        return node.op not in VARIABLE_OPS and shape == ()
     return (dtype.name == "bool" or dtype.is_integer) and (shape is None or all(size == 1 for size in shape))
 
 
 def _options(graph: Graph, node: Node) -> list[Array]:
     dtype = node.attrs["dtype"].numpy
-    if dtype == np.bool_:
-        return [np.asarray(False), np.asarray(True)]
+    if dtype.kind not in "iu":
+        return [np.asarray(number, dtype=dtype) for number in (0, 1)]
     numbers = {
         int(value.item())
         for reader in graph.consumers(node.name)

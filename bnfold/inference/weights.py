@@ -8,6 +8,7 @@ from typing import Literal
 from bnfold.errors import InferenceError
 from bnfold.graph import Graph, Node, node_name
 from bnfold.graph.stages import Note, SourceModel
+from bnfold.inference.scalars import few_sources
 from bnfold.inference.variables import ASSIGNMENTS, VARIABLE_OPS, variable_behind
 
 Weights = Literal["auto", "trained", "ema"]
@@ -111,7 +112,7 @@ def _tracked(graph: Graph, update: Node, shadow: Node) -> str | None:
 
 def _is_rate(graph: Graph, tensor: str) -> bool:
     """Whether ``tensor`` is a decay, or is computed from one and from scalars such as the global step alone."""
-    leaves = [node for node in graph.topological([tensor]) if not node.inputs]
+    leaves = [node for node in few_sources(graph, tensor) or () if not node.inputs]
     return bool(leaves) and all(
         node.attrs["value"].size <= 1 if node.op == "Const" else node.attrs.get("shape") == () for node in leaves
     )
