@@ -1,0 +1,87 @@
+"""Where the pixels of a resized image lie in the original, as TensorFlow's image kernels compute it in float32."""
+
+from __future__ import annotations
+
+from bnfold.export.call import Call
+from bnfold.export.ints import Ints
+from bnfold.export.reals import Reals, counted
+
+_TABLE = 1024
+"""TensorFlow's bicubic kernel looks its coefficients up in a table with this many steps between two pixels."""
+
+
+def scale(call: Call, size: Ints, wanted: Ints) -> Reals:
+    """Input pixels per output pixel along one axis, of ``size`` pixels before and ``wanted`` after."""
+    before, after = Reals.of(size), Reals.of(wanted)
+    plain = before / after
+    if not call.attr("align_corners"):
+        return plain
+    inner = (before - 1.0) / (after - 1.0).at_least(1.0)
+    return ((before > 1.0) & (after > 1.0)).where(inner, plain)
+
+
+def positions(call: Call, size: Ints, wanted: Ints) -> Reals:
+    """The place of each output pixel on the input's axis, on which pixel ``i`` is at ``i``."""
+    steps, factor = counted(call, wanted), scale(call, size, wanted)
+    if call.attr("half_pixel_centers"):
+        return (steps + 0.5) * factor - 0.5
+    return steps * factor
+
+
+def nearest(call: Call, size: Ints, wanted: Ints) -> Ints:
+    """The input pixel that each output pixel copies."""
+    steps, factor = counted(call, wanted), scale(call, size, wanted)
+    if call.attr("half_pixel_centers"):
+        place = ((steps + 0.5) * factor).floor()
+    elif call.attr("align_corners"):
+        place = (steps * factor + 0.5).floor()
+    else:
+        place = (steps * factor).floor()
+    return place.as_ints().at_most(size - 1)
+
+
+def cubic_weights(call: Call, size: Ints, wanted: Ints) -> Reals:
+    """How much of each input pixel (columns) is in each output pixel (rows), by bicubic interpolation.
+
+    Keys' kernel with a = -0.5, cut off at the border and weighed anew, for half-pixel centres; else a = -0.75, the
+    border pixel repeated.
+    """
+    place = positions(call, size, wanted)
+    whole = place.floor()
+    between = ((place - whole) * float(_TABLE)).rint() / float(_TABLE)
+    pixels = counted(call, size).expanded(0)
+    keys = bool(call.attr("half_pixel_centers"))
+    last = Reals.of(size) - 1.0
+    total: Reals | None = None
+    for tap in (-1, 0, 1, 2):
+        weight = _cubic(abs_distance(between, tap), -0.5 if keys else -0.75)
+        at = whole + float(tap)
+        if not keys:
+            at = at.at_least(0.0).at_most(last)
+        share = at.expanded(1).equals(pixels).where(weight.expanded(1), 0.0)
+        total = share if total is None else total + share
+    assert total is not None
+    return total / total.total(1) if keys else total
+
+
+def abs_distance(between: Reals, tap: int) -> Reals:
+    """From a place ``between`` two pixels to the pixel ``tap`` steps from the first of them."""
+    return (between - float(tap)).abs()
+
+
+def _cubic(x: Reals, a: float) -> Reals:
+    """The cubic convolution kernel at distance ``x``: (a+2)x³ - (a+3)x² + 1 up to 1, ax³ - 5ax² + 8ax - 4a up to 2."""
+    near = ((x * (a + 2) - (a + 3)) * x) * x + 1.0
+    far = ((x * a - 5 * a) * x + 8 * a) * x - 4 * a
+    return (x <= 1.0).where(near, far)
+
+
+def area_weights(call: Call, size: Ints, wanted: Ints) -> Reals:
+    """How much of each input pixel (columns) lies under each output pixel (rows); what is beyond the border counts
+    for the last pixel."""
+    steps, factor = counted(call, wanted), scale(call, size, wanted)
+    start, end = (steps * factor).expanded(1), ((steps + 1.0) * factor).expanded(1)
+    pixels, last = counted(call, size), Reals.of(size) - 1.0
+    until = (pixels >= last).where(float("inf"), pixels + 1.0).expanded(0)
+    overlap = (end.at_most(until) - start.at_least(pixels.expanded(0))).at_least(0.0)
+    return overlap / factor
