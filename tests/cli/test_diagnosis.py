@@ -1,0 +1,142 @@
+"""The commands that prove, explain and repair, by their exit codes and words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from typer.testing import CliRunner, Result
+
+from bnfold.cli import app
+
+Find = Callable[[str], Path]
+FAST = ("--samples", "1")
+
+
+def bnfold(*arguments: str | Path) -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a converted model and all that can be written beside it."""
+    folder = tmp_path_factory.mktemp("written")
+    source = Path(__file__).parents[2] / "sample_models" / "phase_train"
+    options = ("--junit", folder / "check.xml", "--certificate", folder / "cert.json", "--report", folder / "page.html")
+    result = bnfold("convert", source, folder / "net.onnx", *FAST, *options)
+    assert result.exit_code == 0
+    assert "DIVERGES" not in result.stdout
+    assert "largest error against" not in result.stdout  # the table is for --layers
+    return folder
+
+
+def _with_a_weight_off(path: Path, target: Path) -> Path:
+    """``path`` with one weight of its first kernel off by one in a thousand."""
+    model = onnx.load(path)
+    tensor = max(model.graph.initializer, key=lambda t: len(t.dims))
+    values = numpy_helper.to_array(tensor).copy()
+    place = np.unravel_index(np.abs(values).argmax(), values.shape)
+    values[place] *= 1.001
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, target)
+    return target
+
+
+def test_convert_writes_junit_certificate_and_page(written: Path) -> None:
+    assert ElementTree.parse(written / "check.xml").getroot().get("failures") == "0"
+    certificate = json.loads((written / "cert.json").read_text())
+    assert certificate["equal"] is True
+    assert len(certificate["model_sha256"]) == len(certificate["source_sha256"]) == 64
+    assert {fate["fate"] for fate in certificate["batch_norms"]} == {"folded"}
+    page = (written / "page.html").read_text()
+    assert "layer by layer" in page
+    assert "ms</td>" in page  # the latency was measured
+
+
+def test_certificate_holds_for_the_file_it_is_of(written: Path) -> None:
+    result = bnfold("check", written / "net.onnx", "--certificate", written / "cert.json", *FAST)
+    assert result.exit_code == 0
+
+
+def test_certificate_is_broken_when_a_weight_has_changed(written: Path, sample_model: Find, tmp_path: Path) -> None:
+    changed = _with_a_weight_off(written / "net.onnx", tmp_path / "net.onnx")
+    result = bnfold("check", changed, "--layers", *FAST)
+    assert result.exit_code == 1
+    assert "the model is not the one that was certified" in result.stdout
+    assert "first to diverge:" in result.stdout
+    assert "largest error against float64" in result.stdout
+    # With a tolerance that lets the outputs pass, the certificate alone fails.
+    source = sample_model("phase_train")
+    loose = ("--rtol", "0.1", *FAST)
+    assert bnfold("check", source, changed, *loose).exit_code == 0
+    assert bnfold("check", source, changed, "--certificate", written / "cert.json", *loose).exit_code == 1
+
+
+def test_check_finds_a_single_weight_that_is_off_when_exact(written: Path, sample_model: Find, tmp_path: Path) -> None:
+    changed = _with_a_weight_off(written / "net.onnx", tmp_path / "net.onnx")
+    result = bnfold("check", sample_model("phase_train"), changed, "--exact")
+    assert result.exit_code == 1
+    assert "max|onnx − float64| ≤ 4·max|tf − float64|" in result.stdout
+
+
+def test_check_uses_the_users_data(written: Path, sample_model: Find) -> None:
+    expected = sample_model("phase_train") / "expected.npz"
+    result = bnfold("check", written / "net.onnx", "--data", expected, "--json")
+    report = json.loads(result.stdout)
+    assert report["data"] == "expected.npz"
+    with np.load(expected) as arrays:
+        assert report["samples"] == len(arrays["input"])
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{"])
+def test_check_is_refused_when_the_certificate_is_none(written: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "cert.json").write_text(content)
+    result = bnfold("check", written / "net.onnx", "--certificate", tmp_path / "cert.json")
+    assert result.exit_code == 3
+    assert "is no certificate" in result.stderr
+
+
+def test_explain_shows_both_modes(sample_model: Find) -> None:
+    result = bnfold("explain", sample_model("decay/one"), "bn", "--channel", "2", "--value", "0.5")
+    assert result.exit_code == 0
+    for words in ("inference, with the moving statistics", "training, with the batch's own", "scale and shift", "0.5"):
+        assert words in result.stdout
+    found = json.loads(bnfold("explain", sample_model("decay/one"), "bn", "--json").stdout)
+    assert found["moving_variance"] == 1.0
+
+
+def test_explain_asks_did_you_mean_when_the_layer_is_unknown(sample_model: Find) -> None:
+    result = bnfold("explain", sample_model("separable_segmenter"), "input/conv1/conv1_1/BatchNrom")
+    assert result.exit_code == 3
+    assert "did you mean input/conv1/conv1_1/BatchNorm" in result.stderr
+
+
+def test_calibrated_checkpoint_converts_without_the_warning(sample_model: Find, tmp_path: Path) -> None:
+    source, data = sample_model("decay/one"), tmp_path / "data.npy"
+    np.save(data, np.random.default_rng(0).normal(0.4, 2.0, (16, 10, 12, 3)).astype(np.float32))
+    result = bnfold("calibrate", source, tmp_path / "calibrated" / "model.ckpt-60", "--data", data)
+    assert result.exit_code == 0
+    assert "16 samples of data.npy" in result.stdout
+    assert "variance 1 … 1 →" in result.stdout
+    converted = bnfold("convert", tmp_path / "calibrated", tmp_path / "net.onnx", "--strict", *FAST)
+    assert converted.exit_code == 0, converted.stderr
+    again = bnfold("calibrate", tmp_path / "calibrated", tmp_path / "again", "--data", data)
+    assert again.exit_code == 3
+    assert "no batch norm needs calibration" in again.stderr
+
+
+def test_calibrate_writes_nothing_when_the_data_does_not_fit(sample_model: Find, tmp_path: Path) -> None:
+    np.save(tmp_path / "data.npy", np.zeros((2, 5, 5, 3), np.float32))
+    target = tmp_path / "out" / "model.ckpt"
+    result = bnfold("calibrate", sample_model("decay/one"), target, "--data", tmp_path / "data.npy")
+    assert result.exit_code == 3
+    assert "takes (?, 10, 12, 3)" in result.stderr
+    assert not target.parent.exists()
