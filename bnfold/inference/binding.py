@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bnfold.errors import InferenceError
 from bnfold.graph import Graph, Node, Shape, node_name
 from bnfold.inference.moving_statistics import Update
+from bnfold.inference.twins import Twins
 from bnfold.inference.variables import static_size
 
 BIND_HINT = "settle it by hand: --bind {layer}=MEAN,VARIANCE"
@@ -39,15 +40,20 @@ class Averages:
     ----------
     forward : Graph
         In training mode, pruned to the outputs.
+    whole : Graph
+        The training graph.
     updates : iterable of Update
         Of the whole training graph.
     """
 
-    def __init__(self, forward: Graph, updates: Iterable[Update]) -> None:
+    def __init__(self, forward: Graph, whole: Graph, updates: Iterable[Update]) -> None:
         self.forward = forward
+        twins = Twins(whole, forward)
         self._by_tensor: dict[str, list[Update]] = {}
         for update in updates:
             tensor = next((t for t in update.statistics if self._is_statistic(t)), None)
+            if tensor is None:
+                tensor = twins.find(update.statistics)
             if tensor is not None:
                 self._by_tensor.setdefault(tensor, []).append(update)
 

@@ -139,7 +139,7 @@ def _bind(
     forward = switched.resolved.graph.pruned(results)
     _refuse_unknown_ops(forward)
     forward = _with_types(forward)
-    averages = Averages(forward.copy(), updates)
+    averages = Averages(forward.copy(), whole, updates)
     fused = FusedBinder(forward, whole, averages, by_hand).bind()
     binder = MomentBinder(forward, whole, averages)
     bind_by_hand(binder, by_hand)

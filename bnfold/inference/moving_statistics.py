@@ -143,7 +143,7 @@ class _Step:
     roots: int = 0
     offsets: int = 0
     is_bare: bool = True
-    """Whether nothing but reads, reshapes and choices lies below: then it is a variable that is averaged, not a statistic."""
+    """Whether nothing but reads, reshapes and choices lies below: a variable found then is itself what is averaged."""
 
     @property
     def is_level(self) -> bool:

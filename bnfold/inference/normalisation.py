@@ -79,6 +79,39 @@ def find_normalisations(graph: Graph) -> list[Normalisation]:
     return found
 
 
+def batch_deviations(graph: Graph) -> list[str]:
+    """The nodes that take the root of a variance of the batch by which data is scaled.
+
+    The variance is a mean; the sums of squares of ``l2_normalize`` are none. What only joins the data, as the
+    deviation that some discriminators append to it, does not scale it.
+    """
+    levels = Levels(graph)
+    found = []
+    for node in graph.topological():
+        deviation = _deviation(graph, levels, node)
+        if deviation is None or levels[node.output] is not Level.STATISTIC or not _is_mean(graph, levels, deviation[0]):
+            continue
+        cone = _cone(graph, levels, node)
+        readers = (reader for name in cone for reader in graph.consumers(name))
+        if any(r.op in DIVIDE | {"Mul"} and levels[r.output] is Level.DATA for r in readers):
+            found.append(node.name)
+    return found
+
+
+def _is_mean(graph: Graph, levels: Levels, tensor: str) -> bool:
+    """Whether a mean over the batch is among what the statistic ``tensor`` is computed from."""
+    stack, seen = [node_name(tensor)], set[str]()
+    while stack:
+        node = graph.get(stack.pop())
+        if node is None or node.name in seen or levels.of_node(node.name) is not Level.STATISTIC:
+            continue
+        seen.add(node.name)
+        if node.op == "Mean" and levels.takes_down(node):
+            return True
+        stack.extend(node_name(t) for t in node.inputs)
+    return False
+
+
 def _deviation(graph: Graph, levels: Levels, node: Node) -> tuple[str, float] | None:
     """``(variance, epsilon)`` if ``node`` takes the root of ``variance + epsilon``, a vector of no sample's own."""
     is_power = node.op == "Pow" and _scalar(graph, node.inputs[1]) in (0.5, -0.5)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bnfold.errors import UnboundError
-from bnfold.graph import Graph, Node, node_name
+from bnfold.errors import InferenceError, UnboundError
+from bnfold.graph import Graph, Node
 from bnfold.graph.stages import Unbound
 from bnfold.inference.binding import Bound, siblings
-from bnfold.inference.fused import BATCH_MEAN, BATCH_VARIANCE, BETA, FUSED, GAMMA, X, is_training
+from bnfold.inference.fused import BATCH_MEAN, BATCH_VARIANCE, BETA, FUSED, GAMMA, X, channel_axis, is_training
 from bnfold.inference.moments import MomentBinder
 from bnfold.inference.naming import layer_name
-from bnfold.inference.normalisation import Normalisation, find_normalisations
+from bnfold.inference.normalisation import Normalisation, batch_deviations, find_normalisations
 from bnfold.inference.variables import TRANSPARENT, VARIABLE_OPS, variables_behind
 
 RESHAPES = TRANSPARENT | {"Transpose", "Pad"}
@@ -71,6 +71,8 @@ def refuse_unbound(forward: Graph) -> None:
     ------
     UnboundError
         Has them all.
+    InferenceError
+        When some do so in a way that is not understood.
     """
     fused = [node for node in forward if node.op in FUSED and is_training(node) and not is_layer_norm(forward, node)]
     layers = [
@@ -88,6 +90,7 @@ def refuse_unbound(forward: Graph) -> None:
             " variables that hold them: --bind LAYER=MEAN,VARIANCE",
             node=names[0],
         )
+    _refuse_unread(forward)
 
 
 def _unbound_layer(forward: Graph, name: str, mean: str, variance: str) -> Unbound:
@@ -112,9 +115,44 @@ def is_layer_norm(graph: Graph, node: Node) -> bool:
     """
     if variables_behind(graph, node.inputs[GAMMA]) or variables_behind(graph, node.inputs[BETA]):
         return False
-    producer = graph.find_producer(node.inputs[X])
-    while producer is not None and producer.op in RESHAPES:
-        if producer.op == "Reshape":
-            return graph.value(producer.inputs[1]) is None or node_name(producer.inputs[1]) in graph
-        producer = graph.find_producer(producer.inputs[0])
+    shape = graph.shape_of(node.inputs[X])
+    if shape is None or shape[channel_axis(node)] is None:
+        return True  # as many channels as samples: no parameter has that shape
+    return shape[0] == 1 and _is_reshaped(graph, node.inputs[X])
+
+
+def _is_reshaped(graph: Graph, tensor: str) -> bool:
+    node = graph.find_producer(tensor)
+    while node is not None and node.op in RESHAPES:
+        if node.op == "Reshape":
+            return True
+        node = graph.find_producer(node.inputs[0])
     return False
+
+
+def _refuse_unread(forward: Graph) -> None:
+    """Refuse data scaled by the deviation of a batch in a formula that is not understood.
+
+    Raises
+    ------
+    InferenceError
+    """
+    known = {norm.root for norm in find_normalisations(forward)}
+    names = [layer_name(root) for root in batch_deviations(forward) if root not in known]
+    names += [f"{function} ({layer_name(node)})" for function, node in _in_bodies(forward)]
+    if names:
+        raise InferenceError(
+            f"{_count(names)} by the moments of the batch, in a way that cannot be bound: {_listed(names)}",
+            hint="name an output before it with --output, or save the graph in inference mode",
+            node=names[0],
+        )
+
+
+def _in_bodies(forward: Graph) -> list[tuple[str, str]]:
+    """Training-mode fused ops in the branches and loops that stay, with their function."""
+    return [
+        (function.name, node.name)
+        for function in forward.functions.values()
+        for node in function.graph
+        if node.op in FUSED and is_training(node)
+    ]
