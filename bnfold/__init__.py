@@ -1,7 +1,8 @@
 """TensorFlow training checkpoints to proven ONNX inference models.
 
 `convert` turns a checkpoint into an ONNX file whose outputs equal TensorFlow's, `check` compares any pair, `inspect`
-shows what is inside. Importing this package imports neither TensorFlow nor onnxruntime: the first call does.
+shows what is inside, `explain` works out one batch norm, `calibrate` computes its statistics from data. Importing
+this package imports neither TensorFlow nor onnxruntime: the first call does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bnfold.conversion import Conversion
+    from bnfold.diagnosis import Calibrated, calibrate, explain
     from bnfold.errors import (
         BnfoldError,
         ExportError,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         OutputsDifferError,
         VerificationError,
     )
+    from bnfold.explanation import Explanation
     from bnfold.export import register_op
     from bnfold.pipeline import check, convert, inspect
     from bnfold.results import Inspection, Report
@@ -31,6 +34,10 @@ _HOME = {
     "convert": "bnfold.pipeline",
     "check": "bnfold.pipeline",
     "inspect": "bnfold.pipeline",
+    "explain": "bnfold.diagnosis",
+    "calibrate": "bnfold.diagnosis",
+    "Calibrated": "bnfold.diagnosis",
+    "Explanation": "bnfold.explanation",
     "Conversion": "bnfold.conversion",
     "Report": "bnfold.results",
     "Inspection": "bnfold.results",
@@ -47,8 +54,10 @@ _HOME = {
 
 __all__ = [
     "BnfoldError",
+    "Calibrated",
     "CheckReport",
     "Conversion",
+    "Explanation",
     "ExportError",
     "FoldError",
     "InferenceError",
@@ -57,8 +66,10 @@ __all__ = [
     "OutputsDifferError",
     "Report",
     "VerificationError",
+    "calibrate",
     "check",
     "convert",
+    "explain",
     "inspect",
     "register_op",
 ]

@@ -16,8 +16,8 @@ from bnfold.options import SourceKeywords, SourceOptions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from bnfold.calibrate import Calibration
-    from bnfold.explain import Explanation
+    from bnfold.calibration import Calibration
+    from bnfold.explanation import Explanation
     from bnfold.graph import Node
     from bnfold.graph.stages import InferenceGraph, SourceModel
     from bnfold.samples import Data
@@ -61,7 +61,7 @@ def explain(
     ------
     LoadError, InferenceError, VerificationError
     """
-    from bnfold.explain import explain
+    from bnfold.explanation import explain
 
     options = SourceOptions(**how)
     stages = calls.Stages(observe)
@@ -134,7 +134,7 @@ def calibrate(
     LoadError, InferenceError, VerificationError
         Nothing is written.
     """
-    from bnfold.calibrate import calibrate_statistics, needs_calibration, write_checkpoint
+    from bnfold.calibration import calibrate_statistics, needs_calibration, write_checkpoint
     from bnfold.load.checkpoint_files import checkpoint_files
 
     options = replace(SourceOptions(**how), missing_statistics="initial")
@@ -164,7 +164,7 @@ def calibrate(
 
 def _infer(source: SourceModel, options: SourceOptions) -> tuple[SourceModel, InferenceGraph, tuple[Node, ...]]:
     """The inference graph; batch norms that keep no statistics are given variables for them first."""
-    from bnfold.calibrate import with_statistics
+    from bnfold.calibration import with_statistics
 
     try:
         return source, calls.infer(source, options), ()

@@ -11,8 +11,10 @@ import bnfold
 
 PUBLIC = {
     "BnfoldError",
+    "Calibrated",
     "CheckReport",
     "Conversion",
+    "Explanation",
     "ExportError",
     "FoldError",
     "InferenceError",
@@ -21,8 +23,10 @@ PUBLIC = {
     "OutputsDifferError",
     "Report",
     "VerificationError",
+    "calibrate",
     "check",
     "convert",
+    "explain",
     "inspect",
     "register_op",
 }
@@ -42,7 +46,9 @@ def test_unknown_name_is_an_attribute_error() -> None:
         _ = bnfold.konvert
 
 
-@pytest.mark.parametrize("module", ["bnfold", "bnfold.cli", "bnfold.pipeline", "bnfold.load", "bnfold.inference"])
+@pytest.mark.parametrize(
+    "module", ["bnfold", "bnfold.cli", "bnfold.pipeline", "bnfold.diagnosis", "bnfold.load", "bnfold.inference"]
+)
 def test_import_brings_no_heavy_package(module: str) -> None:
     code = (
         f"import sys, {module}; print([m for m in ('tensorflow', 'onnxruntime', 'onnx', 'keras') if m in sys.modules])"

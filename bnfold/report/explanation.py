@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from bnfold.report.text import count, line, shape_text, value_range
 
 if TYPE_CHECKING:
-    from bnfold.calibrate import Calibration, Statistics
-    from bnfold.explain import Channel, Explanation, Row
+    from bnfold.calibration import Calibration, Statistics
+    from bnfold.explanation import Channel, Explanation, Row
 
 INDENT = " " * 9
 COLUMNS = ("x", "inference", "training", "the graph", "as saved")

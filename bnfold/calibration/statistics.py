@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bnfold.calibrate.moments import Moments
+from bnfold.calibration.moments import Moments
 from bnfold.errors import InferenceError, VerificationError
 from bnfold.graph import Array, Graph, Node, constant, node_name
 from bnfold.graph.stages import BatchNorm, InferenceGraph

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bnfold.explain import Channel, batch_moments, moved, slips
+from bnfold.explanation import Channel, batch_moments, moved, slips
 
 TRAINED = Channel(mean=-0.0013569, variance=4.48082483e-06, epsilon=0.001, beta=0.04061257)
 FRESH = Channel(mean=0.0, variance=1.0, epsilon=0.001)

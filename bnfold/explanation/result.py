@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bnfold.explain.arithmetic import Channel, Slip
+from bnfold.explanation.arithmetic import Channel, Slip
 from bnfold.graph import Shape
 
 

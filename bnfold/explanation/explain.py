@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from bnfold.errors import InferenceError
-from bnfold.explain.arithmetic import Channel, batch_moments, slips
-from bnfold.explain.explanation import BatchMoments, Explanation, Row
+from bnfold.explanation.arithmetic import Channel, batch_moments, slips
+from bnfold.explanation.result import BatchMoments, Explanation, Row
 from bnfold.graph import Array, Graph, constant
 from bnfold.graph.evaluate import run
 from bnfold.graph.stages import BatchNorm, InferenceGraph, SourceModel

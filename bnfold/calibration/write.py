@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bnfold.calibrate.statistics import Statistics
+from bnfold.calibration.statistics import Statistics
 from bnfold.errors import LoadError
 from bnfold.graph import Array, Graph, Node
 from bnfold.graph.graph_def import to_graph_def

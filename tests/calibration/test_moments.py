@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnfold.calibrate import Moments
+from bnfold.calibration import Moments
 
 
 @given(
