@@ -39,9 +39,9 @@ def share_equal_copies(scene: Scene) -> None:
     for name, origin in scene.exact.copied.items():
         if name in scene.graph:
             families[origin].append(name)
-    for names in families.values():
+    for origin, names in families.items():
         distinct: dict[bytes, str] = {}
-        for name in names:
+        for name in [origin, *names] if origin in scene.graph else names:
             value: Array = scene.graph[name].attrs["value"]
             first = distinct.setdefault(value.tobytes(), name)
             if first != name:
