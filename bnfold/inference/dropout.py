@@ -8,14 +8,14 @@ belongs to the model, as in a variational autoencoder.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bnfold.graph import Graph, Node, constant, node_name
 from bnfold.graph.stages import Note
-from bnfold.inference.anatomy import LINEAR, RANDOM
+from bnfold.inference.anatomy import LINEAR, RANDOM, VARIABLES
 from bnfold.inference.noise import Distribution, Noise
 
 MULTIPLY = frozenset({"Mul"})
@@ -42,7 +42,7 @@ class _Match:
     factor: float = 1.0
 
 
-def remove_dropout(graph: Graph) -> tuple[Graph, tuple[Note, ...]]:
+def remove_dropout(graph: Graph, *, kinds: Collection[str] = ("dropout", "noise")) -> tuple[Graph, tuple[Note, ...]]:
     """Take dropout, noise layers and stochastic depth out of ``graph``.
 
     Parameters
@@ -50,6 +50,9 @@ def remove_dropout(graph: Graph) -> tuple[Graph, tuple[Note, ...]]:
     graph : Graph
         The part that the outputs depend on, with training flags resolved. Variables and keep-probability
         placeholders may still be there.
+    kinds : collection of {"dropout", "noise"}
+        ``dropout`` takes out what drops values, paths through a residual block included; ``noise`` what adds random
+        numbers or multiplies by them.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def remove_dropout(graph: Graph) -> tuple[Graph, tuple[Note, ...]]:
     """
     result = graph.copy()
     matches: list[_Match] = []
-    while found := _match_all(result):
+    while found := [match for match in _match_all(result) if match.kind in kinds]:
         for match in found:
             _take_out(result, match)
         matches += found
@@ -131,6 +134,8 @@ def _scaled(node: Node, x: str, mask: Distribution, graph: Graph, noise: Noise) 
         return _Match("dropout", data, last)
     if mask.guessed:
         return None  # without the keep probability there is no telling what the mask averages to
+    if not any(node.op in VARIABLES or node.op in LINEAR for node in graph.topological([x])):
+        return _Match("dropout", x, node.name)  # data corrupted on purpose: the model is used on data that is not
     return _Match("dropout", x, node.name, factor=mask.mean)
 
 
@@ -193,7 +198,7 @@ def _take_out(graph: Graph, match: _Match) -> None:
     last = graph[match.last]
     behind = [node_name(tensor) for tensor in last.inputs if node_name(tensor) != node_name(match.x)]
     dtype = {"T": last.attrs["T"]} if "T" in last.attrs else {}
-    if match.factor == 1 or not _is_weighted(graph, match.x):
+    if match.factor == 1:
         graph.replace(Node(last.name, "Identity", (match.x,), dtype))
     else:
         name = graph.fresh_name(f"{last.name}/keep_prob")
@@ -202,12 +207,9 @@ def _take_out(graph: Graph, match: _Match) -> None:
     _sweep(graph, behind)
 
 
-def _is_weighted(graph: Graph, tensor: str) -> bool:
-    return any(node.op in LINEAR for node in graph.topological([tensor]))
-
-
 def _sweep(graph: Graph, names: Iterable[str]) -> None:
     """Remove the nodes ``names``, and what feeds them, as far as nothing reads them any more."""
+    removed: set[str] = set()
     stack = list(names)
     while stack:
         name = stack.pop()
@@ -215,7 +217,11 @@ def _sweep(graph: Graph, names: Iterable[str]) -> None:
         if node is None or graph.consumers(name) or node.op in ("Placeholder", "PlaceholderV2"):
             continue
         graph.remove(name)
+        removed.add(name)
         stack += [node_name(tensor) for tensor in node.inputs]
+    for node in list(graph):
+        if not removed.isdisjoint(node.controls):
+            graph.replace(replace(node, controls=tuple(name for name in node.controls if name not in removed)))
 
 
 # What to tell

@@ -15,7 +15,7 @@ from bnfold.inference.control_flow import resolve
 from bnfold.inference.cut import Interface, cut
 from bnfold.inference.dropout import remove_dropout
 from bnfold.inference.given import current_value, fix
-from bnfold.inference.inputs import choose_inputs, merged_pipelines
+from bnfold.inference.inputs import PLACEHOLDERS, choose_inputs, merged_pipelines
 from bnfold.inference.moving_statistics import find_updates
 from bnfold.inference.outputs import Choice, Choices, choose_outputs
 from bnfold.inference.shapes import free_batch, shape_from_readers, static_types
@@ -98,7 +98,7 @@ def _inputs(
     names = {stub.tensor: stub.name for stub in stubs}
     results = [stub_of(stubs, tensor) for tensor in outputs]
     forward, results = _forward(source, cut(graph, Interface(tuple(stubs), ())), results, given)
-    found = choose_inputs(forward, results, parts)
+    found = _found(forward, results, parts)
     needed = {names.get(choice.tensor, choice.tensor): choice for choice in found.chosen}
     position = {node.name: index for index, node in enumerate(graph)}
     rest = [choice for name, choice in needed.items() if name not in known]
@@ -115,12 +115,26 @@ def stub_of(stubs: Iterable[Endpoint], tensor: str) -> str:
 def _forward(
     source: SourceModel, graph: Graph, outputs: list[str], given: Mapping[str, Array]
 ) -> tuple[Graph, list[str]]:
-    """What ``outputs`` need of ``graph`` once training flags are off and dropout is gone, and their names there."""
+    """What ``outputs`` need of ``graph`` once training flags are off, and their names there."""
     flags = find_flags(graph, outputs, find_updates(graph), given, lambda node: current_value(source, node))
     known = {**given, **{f"{flag.node}:0": flag.value for flag in flags}}
     resolved = resolve(fix(graph, known), {}, outputs)
     outputs = [resolved.renamed.get(tensor, tensor) for tensor in outputs]
-    return remove_dropout(resolved.graph.pruned(outputs))[0].pruned(outputs), outputs
+    return resolved.graph.pruned(outputs), outputs
+
+
+def _found(forward: Graph, outputs: list[str], parts: Anatomy) -> Choices:
+    """The inputs of ``forward``, from which dropout is still to go.
+
+    Noise on what a pipeline gives is augmentation, and the input comes after it; noise on what the user feeds is a
+    layer of the model, and goes.
+    """
+    without = remove_dropout(forward, kinds=("dropout",))[0].pruned(outputs)
+    found = choose_inputs(without, outputs, parts)
+    fed = {node.name for node in without if node.op in PLACEHOLDERS}
+    if not any(fed & without.ancestors([choice.tensor]) - {node_name(choice.tensor)} for choice in found.chosen):
+        return found
+    return choose_inputs(remove_dropout(without)[0].pruned(outputs), outputs, parts)
 
 
 def _is_text(graph: Graph, tensor: str) -> bool:

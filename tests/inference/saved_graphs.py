@@ -137,4 +137,4 @@ def frozen(source: SourceModel, graph: Graph | None = None) -> Graph:
 def truth(net: Net, fetches: Sequence[str], feeds: dict[str, Array]) -> list[Array]:
     """What TensorFlow computes in the graph that ``net`` makes."""
     source = saved(net)
-    return run(frozen(source).pruned(fetches), fetches, feeds)
+    return run(frozen(source).pruned(fetches, controls=True), fetches, feeds)

@@ -133,6 +133,18 @@ def augmentation_after_the_queue() -> None:
     classify((tf.identity(mirrored, "augmented") - 0.5) * 2.0)
 
 
+@net("brighter:0", "p:0")
+def brightness_around_zero_after_the_queue() -> None:
+    x = v1.FIFOQueue(10, [tf.float32], [[8, 8, 3]]).dequeue_many(4)
+    classify(tf.add(x / 255.0, tf.random.uniform([4, 1, 1, 1], -0.2, 0.2), name="brighter") * 2.0)
+
+
+@net("x:0", "p:0")
+def noise_on_what_is_fed() -> None:
+    x = image()
+    classify(x + tf.random.normal(tf.shape(x), 0.0, 0.1))
+
+
 @net("cond/Merge:0", "p:0")
 def queues_to_train_and_to_validate() -> None:
     training = v1.placeholder_with_default(True, [], "training")
