@@ -111,7 +111,7 @@ class Drops(Placement):
     def data_inputs(self, node: Node) -> tuple[int, ...]:
         return (0,)
 
-    def _dropped(self, graph: Graph, node: Node, rank: int) -> set[int] | None:
+    def dropped(self, graph: Graph, node: Node, rank: int) -> set[int] | None:
         if isinstance(self.axes, int):
             array = graph.value(node.inputs[self.axes])
             return None if array is None else {int(axis) % rank for axis in array.flat}
@@ -122,7 +122,7 @@ class Drops(Placement):
         return None if None in shape else {axis for axis, size in enumerate(shape) if size == 1}
 
     def form_reading(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
-        dropped = self._dropped(graph, node, len(permutation))
+        dropped = self.dropped(graph, node, len(permutation))
         if dropped is None:
             return None
         if self.keep and node.attrs.get(self.keep):

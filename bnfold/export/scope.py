@@ -12,6 +12,7 @@ from bnfold.export.initializers import Initializers
 from bnfold.export.layout import Layouts, choose
 from bnfold.export.onnx_graph import Names, OnnxGraph, OnnxNode, stored_type
 from bnfold.export.placement import Permutation, inverse, is_identity
+from bnfold.export.sizes import Sizes
 from bnfold.export.table import find_row
 from bnfold.graph import Array, Function, Graph, Node, Shape, TensorType, constant, node_name
 from bnfold.graph.evaluate import infer_types
@@ -50,11 +51,19 @@ class Scope:
         self.initializers = initializers or Initializers(self.names.take)
         self.outputs: frozenset[str] = frozenset()
         self.exported: dict[str, str] = {}
+        self._sizes: Sizes | None = None
         self._values: dict[str, str] = {}
         self._bound: set[str] = set()
         self._makers: dict[str, OnnxNode] = {}
         self._adapted: dict[tuple[str, Permutation | None], str] = {}
         self._transposes: dict[tuple[str, Permutation], str] = {}
+
+    @property
+    def sizes(self) -> Sizes:
+        """What is known of the sizes of the graph's tensors, looked into when first asked for."""
+        if self._sizes is None:
+            self._sizes = Sizes(self.graph)
+        return self._sizes
 
     # Lowering
 

@@ -74,8 +74,6 @@ def lower_transposed_conv(call: Call) -> str:
     shape, rank = call.known_shape(1), call.rank(1)
     kernel = _permuted_kernel(call, 1, (rank - 1, rank - 2, *range(rank - 2)))
     window = window_of(call, _known(call, shape[:-2]), rank)
-    sizes = spatial(call, call.known_shape(2))
-    wanted = spatial(call, call.out_shape() or (None,) * rank)
     inputs = channels(call, call.known_shape(2))
     attrs: dict[str, Any] = {
         "kernel_shape": list(window.kernel),
@@ -83,10 +81,11 @@ def lower_transposed_conv(call: Call) -> str:
         "dilations": list(window.dilations),
         "group": 1 if inputs is None or not shape[-1] else inputs // shape[-1],
     }
-    if None in sizes or None in wanted:
+    excess = _excess(call, window)
+    if excess is None:
         full = call.widened("ConvTranspose", call.input(2), kernel, dtype=call.dtype(2), **attrs)
         return _cut_at_run_time(call, full, window)
-    cut = [_cut(window, axis, size, out) for axis, (size, out) in enumerate(zip(sizes, wanted, strict=True))]
+    cut = [_cut(window, axis, more) for axis, more in enumerate(excess)]
     attrs.update(padding_attrs([pads for pads, _ in cut]))
     extra = [more for _, more in cut]
     if any(more >= max(s, d) for more, s, d in zip(extra, window.strides, window.dilations, strict=True)):
@@ -95,14 +94,25 @@ def lower_transposed_conv(call: Call) -> str:
     return call.widened("ConvTranspose", call.input(2), kernel, dtype=call.dtype(2), **attrs)
 
 
-def _cut(window: Window, axis: int, size: int, wanted: int) -> tuple[tuple[int, int], int]:
+def _excess(call: Call, window: Window) -> list[int] | None:
+    """By how much the full result is longer than what is asked for, if that does not depend on the size."""
+    sizes = call.scope.sizes
+    given, asked = sizes.shape(call.node.inputs[2]), sizes.shape(call.node.output)
+    if given is None or asked is None:
+        return None
+    pairs = zip(spatial(call, given), spatial(call, asked), window.strides, window.reach, strict=True)
+    found = [((size - 1) * stride + reach - wanted).known for size, wanted, stride, reach in pairs]
+    known = [excess for excess in found if excess is not None]
+    return known if len(known) == len(found) else None
+
+
+def _cut(window: Window, axis: int, excess: int) -> tuple[tuple[int, int], int]:
     """What to cut before and after one axis of the full result, and what to add at its end."""
-    full = (size - 1) * window.strides[axis] + window.reach[axis]
     if window.padding == "EXPLICIT":
         before, after = window.explicit[axis]
-        return (before, after), wanted - (full - before - after)
-    total = max(full - wanted, 0) if window.padding == "SAME" else 0
-    return (total // 2, total - total // 2), max(wanted - full, 0)
+        return (before, after), before + after - excess
+    total = max(excess, 0) if window.padding == "SAME" else 0
+    return (total // 2, total - total // 2), max(-excess, 0)
 
 
 def _cut_at_run_time(call: Call, full: str, window: Window) -> str:

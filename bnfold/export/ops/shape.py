@@ -8,6 +8,7 @@ from bnfold.export.call import Call
 from bnfold.export.ints import Ints, counted, input_ints, joined, shape_of
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import Drops, Expands, Permutes, Reshapes
+from bnfold.export.size import Size
 from bnfold.export.table import ALL, COMPLEX, lowers
 
 
@@ -21,8 +22,25 @@ def lower_reshape(call: Call) -> str:
             return call.input(0)
         sizes = [-1 if size is None else size for size in call.per_out_axis(shape)]
         return call.reshape(call.input(0), [*sizes, *pair])
+    if (copied := _copied_sizes(call)) is not None:
+        return call.emit("Reshape", call.input(0), call.ints([*copied, *pair]))
     allowzero = 1 if call.opset >= 14 else None
     return call.emit("Reshape", call.input(0), joined(call, input_ints(call, 1), pair).name, allowzero=allowzero)
+
+
+def _copied_sizes(call: Call) -> list[int] | None:
+    """The shape in ONNX' words, if it has them: 0 is the input's size at that place, one -1 is what is left."""
+    sizes = call.scope.sizes
+    target, before = sizes.reshaped(call.node), sizes.shape(call.node.inputs[0])
+    if target is None or before is None or Size.of(0) in target:
+        return None
+    stored = call.per_axis(before)
+    found: list[int] = []
+    for place, size in enumerate(call.per_out_axis(target)):
+        known = None if size is None else size.known
+        copied = size is not None and place < len(stored) and stored[place] == size
+        found.append(known if known is not None else 0 if copied else -1)
+    return found if found.count(-1) <= 1 else None
 
 
 @lowers("Transpose", dtypes=(*ALL, *COMPLEX), placement=Permutes())

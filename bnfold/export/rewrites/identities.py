@@ -1,0 +1,19 @@
+"""Nodes that hand their input on: gone, so that patterns need not look through them."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from bnfold.export.rewrites import rewrites
+from bnfold.graph import Graph
+
+SAME = frozenset({"Identity", "StopGradient", "PreventGradient", "CheckNumerics", "Snapshot"})
+
+
+@rewrites(order=-10)
+def drop_identities(graph: Graph, kept: Set[str]) -> None:
+    """Readers read what the node reads; a node that gives an output of the model stays."""
+    for node in list(graph):
+        if node.op in SAME and node.output not in kept:
+            graph.redirect(node.output, node.inputs[0])
+            graph.remove(node.name)
