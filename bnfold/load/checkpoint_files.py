@@ -5,19 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bnfold.errors import LoadError
 from bnfold.graph.stages import Note
-
-STATE_FILE = "checkpoint"
-"""The text file in which a Saver keeps the paths of the checkpoints in a directory, as they were on its machine."""
-
-_STATE_LIMIT = 1 << 20
-_DEEPEST = 16
-"""How many of a foreign path's parts may lie below the directory."""
+from bnfold.load.state_file import STATE_FILE, paths_in, tails_of
 
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 _MEMBER = re.compile(r"(?P<prefix>.+?)(?:\.meta|\.index|\.data-\d{5}-of-\d{5})", re.DOTALL)
@@ -78,18 +72,25 @@ def checkpoint_files(source: Path, *, graph: bool = True) -> tuple[CheckpointFil
     LoadError
         When there is none, or a file of it is missing.
     """
-    if source.is_dir():
-        prefix, notes = _choose(source)
-        return _complete(prefix, graph), notes
-    member = _MEMBER.fullmatch(source.name)
-    return _complete(source.with_name(member["prefix"]) if member else source, graph), ()
+    if source.name == STATE_FILE and source.is_file():
+        source = source.parent
+    prefix, notes = _choose(source) if source.is_dir() else (_prefix_of(source), ())
+    files = _complete(prefix, graph)
+    if files.meta is not None and files.meta != _with_suffix(prefix, ".meta"):
+        notes += (Note("note", "graph-borrowed", f"{prefix.name} has no .meta of its own: took {files.meta.name}"),)
+    return files, notes
+
+
+def _prefix_of(path: Path) -> Path:
+    member = _MEMBER.fullmatch(path.name)
+    return path.with_name(member["prefix"]) if member else path
 
 
 def is_checkpoint(path: Path) -> bool:
     """Whether ``path`` is a directory with a checkpoint or its state file, a prefix, or one of a checkpoint's files."""
     if path.is_dir():
         return (path / STATE_FILE).is_file() or bool(prefixes_in(path))
-    if _MEMBER.fullmatch(path.name):
+    if _MEMBER.fullmatch(path.name) or (path.name == STATE_FILE and path.is_file()):
         return True
     return exists(path) and (not path.is_file() or _with_suffix(path, ".meta").is_file())
 
@@ -112,7 +113,7 @@ def exists(prefix: Path) -> bool:
 
 def _choose(directory: Path) -> tuple[Path, tuple[Note, ...]]:
     """The checkpoint that the state file names, else the newest in ``directory``."""
-    named = list(_paths_in_state(directory / STATE_FILE))
+    named = list(paths_in(directory / STATE_FILE))
     resolved = [prefix for path in named if (prefix := _resolve(directory, path)) is not None]
     if resolved and _resolve(directory, named[0]) == resolved[0]:
         return resolved[0], ()
@@ -144,44 +145,8 @@ def _age(prefix: Path) -> tuple[bool, int, float]:
     return complete, -1 if step is None else step, written
 
 
-def _paths_in_state(state: Path) -> Iterator[str]:
-    """The paths in a state file: the latest checkpoint, then the others from the last saved to the first.
-
-    It is read as text, a line at a time: a file that is not a state file gives nothing.
-    """
-    try:
-        with state.open("rb") as file:
-            text = file.read(_STATE_LIMIT).decode(errors="replace")
-    except OSError:
-        return
-    latest = re.findall(r'^\s*model_checkpoint_path:\s*["\'](.*)["\']\s*$', text, re.MULTILINE)
-    saved = re.findall(r'^\s*all_model_checkpoint_paths:\s*["\'](.*)["\']\s*$', text, re.MULTILINE)
-    yield from (_unescape(path) for path in [*latest[:1], *reversed(saved)])
-
-
-def _unescape(text: str) -> str:
-    """Protobuf's text form writes a backslash as two and other bytes in octal."""
-
-    def character(match: re.Match[str]) -> str:
-        code = match[1]
-        return chr(int(code, 8)) if code.isdigit() else code
-
-    return re.sub(r"\\([0-3][0-7]{2}|.)", character, text).encode("latin-1", "ignore").decode(errors="replace")
-
-
 def _resolve(directory: Path, path: str) -> Path | None:
-    """The checkpoint in ``directory`` that ``path``, written on whatever machine, means.
-
-    Absolute, Windows' and foreign paths are tried from their longest tail to their last part; nothing outside of
-    ``directory`` is ever looked at.
-    """
-    parts = [part for part in re.split(r"[\\/]+", path) if part not in ("", ".")]
-    parts = parts[len(parts) - parts[::-1].index("..") :] if ".." in parts else parts
-    for start in range(max(0, len(parts) - _DEEPEST), len(parts)):
-        candidate = directory.joinpath(*parts[start:])
-        if exists(candidate):
-            return candidate
-    return None
+    return next((place for place in tails_of(path, directory) if exists(place)), None)
 
 
 def _hint_for_empty(directory: Path, named: list[str]) -> str:
@@ -201,18 +166,42 @@ def _few(paths: Iterable[Path]) -> list[Path]:
 
 
 def _complete(prefix: Path, graph: bool) -> CheckpointFiles:
-    meta, index = _with_suffix(prefix, ".meta"), _with_suffix(prefix, ".index")
     if not exists(prefix):
         raise LoadError(f"no checkpoint at {prefix}", hint=_neighbours(prefix))
-    if graph and not meta.is_file():
-        raise LoadError(
-            f"the checkpoint {prefix.name} has no graph: {meta.name} is missing in {meta.parent}",
-            hint="copy the .meta that Saver wrote with it; a TensorFlow 2 checkpoint never has one: "
-            "use bnfold.convert(checkpoint, model=...) from Python with the function or Keras model it was saved from",
-        )
+    meta, index = _meta(prefix) if graph else None, _with_suffix(prefix, ".index")
     if index.is_file():
-        return CheckpointFiles(prefix, meta if graph else None, index, data_files(prefix), str(prefix))
-    return _complete_v1(prefix, meta if graph else None, index)
+        return CheckpointFiles(prefix, meta, index, data_files(prefix), str(prefix))
+    return _complete_v1(prefix, meta, index)
+
+
+def _meta(prefix: Path) -> Path:
+    """The graph of ``prefix``: its own, else the last one that the same Saver wrote (``write_meta_graph=False``)."""
+    own = _with_suffix(prefix, ".meta")
+    if own.is_file():
+        return own
+    stem = _stem(prefix.name)
+    siblings = [path for path in prefix.parent.glob("*.meta") if _stem(path.name.removesuffix(".meta")) == stem]
+    if siblings:
+        return max(siblings, key=lambda path: _age(path.with_suffix("")))
+    raise LoadError(
+        f"the checkpoint {prefix.name} has no graph: {own.name} is missing in {own.parent}",
+        hint=_hint_for_graph(prefix),
+    )
+
+
+def _stem(name: str) -> str:
+    """``model.ckpt`` of ``model.ckpt-34000``."""
+    return name if step_in_name(name) is None else name.rpartition("-")[0]
+
+
+def _hint_for_graph(prefix: Path) -> str:
+    above = prefix.parent.parent
+    if (above / "saved_model.pb").is_file():
+        return f"these are the values of a SavedModel: pass its directory, {above}"
+    return (
+        "copy the .meta that Saver wrote with it; a TensorFlow 2 checkpoint never has one: use "
+        "bnfold.convert(checkpoint, model=...) from Python with the function or Keras model it was saved from"
+    )
 
 
 def data_files(prefix: Path) -> tuple[Path, ...]:

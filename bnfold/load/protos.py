@@ -68,9 +68,10 @@ def decode_graph(graph_def: Any, label: str) -> Graph:
         When the proto parses but makes no graph: two nodes of one name, unknown element types, constants whose
         values do not fit their shapes.
     """
-    for node in graph_def.node:
-        if node.op == "Const":
-            _refuse_hollow_constant(node, label)
+    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
+        for node in nodes:
+            if node.op == "Const":
+                _refuse_hollow_constant(node, label)
     try:
         return from_graph_def(graph_def)
     except (ValueError, TypeError, KeyError, IndexError, MemoryError, OverflowError) as error:

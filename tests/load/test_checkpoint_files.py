@@ -47,6 +47,14 @@ def test_checkpoint_is_found_beside_its_state_file_when_the_path_is_foreign(tmp_
     assert notes == ()
 
 
+@pytest.mark.parametrize("path", ["modèle-模型-5", r"mod\303\250le-\346\250\241\345\236\213-5"], ids=["raw", "octal"])
+def test_checkpoint_is_found_when_its_name_is_not_ascii(tmp_path, path):
+    _checkpoint(tmp_path, "modèle-模型-5")
+    _checkpoint(tmp_path, "other-9")
+    (tmp_path / "checkpoint").write_bytes(f'model_checkpoint_path: "{path}"\n'.encode())
+    assert checkpoint_files(tmp_path)[0].prefix.name == "modèle-模型-5"
+
+
 def test_checkpoint_is_found_below_when_the_state_file_says_so(tmp_path):
     _checkpoint(tmp_path / "best", "model")
     _state(tmp_path, "/elsewhere/runs/best/model")
@@ -108,6 +116,31 @@ def test_checkpoint_is_found_when_any_of_its_files_is_named(tmp_path, suffix):
         "model.v1.ckpt-5.index",
         "model.v1.ckpt-5.data-00000-of-00001",
     ]
+
+
+def test_directory_is_meant_when_its_state_file_is_named(tmp_path):
+    _checkpoint(tmp_path, "m-5")
+    _state(tmp_path, "m-5")
+    assert checkpoint_files(tmp_path / "checkpoint")[0].prefix == tmp_path / "m-5"
+
+
+def test_graph_of_an_earlier_step_is_taken_when_the_saver_wrote_it_once(tmp_path):
+    """``saver.save(..., write_meta_graph=False)``."""
+    _checkpoint(tmp_path, "m-10")
+    _touch(tmp_path, "m-20.index", "m-20.data-00000-of-00001", "other-15.meta")
+    _state(tmp_path, "m-20", "m-10")
+    files, (note,) = checkpoint_files(tmp_path)
+    assert (files.prefix.name, files.meta.name) == ("m-20", "m-10.meta")
+    assert note.kind == "graph-borrowed"
+    assert "m-10.meta" in note.message
+
+
+def test_directory_of_a_saved_model_is_named_when_its_values_are_passed(tmp_path):
+    _touch(tmp_path, "saved_model.pb")
+    _touch(tmp_path / "variables", "variables.index", "variables.data-00000-of-00001")
+    with pytest.raises(LoadError, match="has no graph") as refusal:
+        checkpoint_files(tmp_path / "variables" / "variables")
+    assert str(tmp_path) in refusal.value.hint
 
 
 def test_files_are_found_when_the_path_has_glob_characters(tmp_path):
