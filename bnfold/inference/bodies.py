@@ -87,23 +87,19 @@ def _fresh(library: Graph, stem: str) -> str:
     return name
 
 
-def drop_unused(graph: Graph) -> None:
-    """Drop, in place, the functions that nothing calls."""
-    used: set[str] = set()
-    stack = list(_called(graph))
+def called_functions(graph: Graph) -> dict[str, Function]:
+    """The functions of the library that ``graph`` calls, and that those call."""
+    found: dict[str, Function] = {}
+    stack = _called(graph)
     while stack:
         name = stack.pop()
-        if name not in used and name in graph.functions:
-            used.add(name)
-            stack.extend(_called(graph.functions[name].graph))
-    graph.functions = {name: function for name, function in graph.functions.items() if name in used}
+        if name not in found and name in graph.functions:
+            found[name] = graph.functions[name]
+            stack.extend(_called(found[name].graph))
+    return found
 
 
 def _called(graph: Graph) -> list[str]:
-    refs = [
-        value
-        for node in graph
-        for attr in node.attrs.values()
-        for value in (attr if isinstance(attr, list) else [attr])
-    ]
+    attrs = (attr for node in graph for attr in node.attrs.values())
+    refs = (ref for attr in attrs for ref in (attr if isinstance(attr, list) else [attr]))
     return [ref.name for ref in refs if isinstance(ref, FunctionRef)]

@@ -10,7 +10,7 @@ from bnfold.errors import InferenceError
 from bnfold.graph import Array, DType, Graph, Node, constant, node_name
 from bnfold.graph.evaluate import LARGE, infer_types, run
 from bnfold.graph.graph_def import op_definition
-from bnfold.inference.bodies import drop_unused, freeze_bodies
+from bnfold.inference.bodies import called_functions, freeze_bodies
 from bnfold.inference.variables import VARIABLE_OPS, static_size
 
 PASS_THROUGH = frozenset(
@@ -86,7 +86,7 @@ def freeze(graph: Graph, read: Callable[[str], Array], *, judged_later: Containe
             hint="the training diverged, or the checkpoint is damaged; take an earlier one",
         )
     freeze_bodies(frozen, handles)
-    drop_unused(frozen)
+    frozen.functions = called_functions(frozen)
     return frozen
 
 

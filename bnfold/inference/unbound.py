@@ -8,6 +8,7 @@ from bnfold.errors import InferenceError, UnboundError
 from bnfold.graph import Graph, Node
 from bnfold.graph.stages import Unbound
 from bnfold.inference.binding import Bound, siblings
+from bnfold.inference.bodies import called_functions
 from bnfold.inference.fused import BATCH_MEAN, BATCH_VARIANCE, BETA, FUSED, GAMMA, X, channel_axis, is_training
 from bnfold.inference.moments import MomentBinder
 from bnfold.inference.naming import layer_name
@@ -152,7 +153,7 @@ def _in_bodies(forward: Graph) -> list[tuple[str, str]]:
     """Training-mode fused ops in the branches and loops that stay, with their function."""
     return [
         (function.name, node.name)
-        for function in forward.functions.values()
+        for function in called_functions(forward).values()
         for node in function.graph
         if node.op in FUSED and is_training(node)
     ]
