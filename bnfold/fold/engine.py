@@ -16,6 +16,7 @@ from bnfold.fold.fates import Fates
 from bnfold.fold.forge import Forged, fits, forge
 from bnfold.fold.forward import Meeting, plan_forward
 from bnfold.fold.plan import Absorb, Compose, Plan
+from bnfold.fold.precision import cancellation
 from bnfold.fold.row import Refused
 from bnfold.fold.scene import Chain, Scene
 from bnfold.fold.surgery import Surgeon
@@ -85,6 +86,7 @@ class _Folder:
         for norm in inference.batch_norms:
             applying = (name for name in norm.nodes if self.scene.step(graph.get(name)) is not None)
             self.scene.owner.update((name, norm.name) for name in applying)
+        self.norms = {norm.name: norm for norm in inference.batch_norms}
         self.surgeon = Surgeon(self.scene)
         self.fates = Fates(self.scene)
         self.fates.keep((norm.name for norm in kept), "kept on request")
@@ -141,8 +143,9 @@ class _Folder:
         behind = self._make(chain, plan, self.surgeon.move_backward)
         if behind is None:
             return True
-        reasons = []
-        for meeting in MEETINGS:
+        lossy = cancellation(chain.map, [self.norms[norm] for norm in norms])
+        reasons = [lossy] if lossy else []
+        for meeting in MEETINGS if not lossy else ():
             plan = plan_forward(chain, chain.map, self.scene, meeting)
             before = self._make(chain, plan, self.surgeon.move_forward)
             if before is None:
@@ -150,7 +153,7 @@ class _Folder:
             reasons.append(before.reason)
         reason = f"before it, {behind.reason}; after it, {reasons[0]}"
         self.fates.keep(norms, reason)
-        return self._split(chain, norms, reason) or self._as_one(chain, norms, reason, work)
+        return self._split(chain, norms, reason) or (not lossy and self._as_one(chain, norms, reason, work))
 
     def _make(
         self, chain: Chain, plan: Plan | Refused, move: Callable[[Chain, Plan, Sequence[Forged]], None]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from small_graphs import Net, build, fold, ops, tf
 
+from bnfold.fold import fold_batch_norms
 from bnfold.graph.stages import Folded, Kept
 
 NHWC = (None, 7, 6, 4)
@@ -148,6 +149,30 @@ def test_scale_alone_is_in_the_first_layer_when_zeros_are_padded() -> None:
 
     folding = fold(build(network, NHWC))
     assert ops(folding) == ["AddV2", "Conv2D", "Relu"]
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_features_far_from_zero_are_subtracted_before_they_are_multiplied(far: bool) -> None:
+    """A year: 2013 ± 5. In float32, w·x - w·2013 has 9 bits less than w·(x - 2013); the division can move."""
+
+    def network(net: Net, x: Any) -> Any:
+        mean = np.float32(2013.0 if far else 20.13)
+        return net.dense((x - np.array([mean, 3.0, -2.0, 0.5], np.float32)) / np.float32(5.0), 5)
+
+    inference = build(network, (None, 4))
+    assert ops(fold_batch_norms(inference)) == (["AddV2", "MatMul"] if far else ["MatMul", "BiasAdd"])
+
+
+@pytest.mark.parametrize(("mean", "kept"), [(100.0, False), (3000.0, True)])
+def test_norm_of_an_input_far_from_zero_is_kept(mean: float, kept: bool) -> None:
+    def network(net: Net, x: Any) -> Any:
+        vectors = (np.ones(4), np.zeros(4), np.array([1.0, mean, 0.0, 2.0]), np.full(4, 4.0))
+        return net.dense(net.unfused(x, vectors=vectors), 5)
+
+    (fate,) = fold_batch_norms(build(network, (None, 4))).fates
+    assert isinstance(fate, Kept) == kept
+    if isinstance(fate, Kept):
+        assert "1500 times farther from 0 than it varies" in fate.reason
 
 
 # Rectifiers
