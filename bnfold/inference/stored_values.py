@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from bnfold.errors import InferenceError
+from bnfold.errors import InferenceError, LoadError
 from bnfold.graph import Array, Graph
 from bnfold.graph.evaluate import run
 from bnfold.graph.stages import Note, SourceModel
@@ -59,7 +59,7 @@ class StoredValues:
         if others:
             raise InferenceError(
                 f"the checkpoint has no value for {_listed(others)}, which the outputs need",
-                hint="if names differ from the graph's: --rename-variables FROM=TO; or name other outputs: --output",
+                hint=f"{self._advice(others[0])}; or name other outputs: --output",
                 node=others[0],
             )
         if statistics and self.missing_statistics == "refuse":
@@ -71,6 +71,18 @@ class StoredValues:
                 " initialised to: --missing-statistics initial",
                 node=statistics[0],
             )
+
+    def _advice(self, name: str) -> str:
+        """What the source says to do about variable ``name``, for which it has no value."""
+        advice = "if names differ from the graph's: --rename-variables FROM=TO"
+        variable = self.source.variables.get(self.instead.get(name, name))
+        if variable is None:
+            return advice
+        try:
+            variable.read()
+        except LoadError as error:
+            return error.hint or advice
+        return advice
 
     def read(self, name: str) -> Array:
         """The value of variable ``name``.
