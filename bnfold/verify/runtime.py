@@ -100,7 +100,7 @@ class Runtime:
             When onnxruntime fails; the message is its own.
         """
         try:
-            values = self._session.run(list(fetches), {name: np.ascontiguousarray(x) for name, x in feeds.items()})
+            values = self._session.run(list(fetches), {name: np.asarray(x, order="C") for name, x in feeds.items()})
         except Exception as error:
             raise VerificationError(f"onnxruntime (optimisations {self.mode}): {_first_line(error)}") from error
         return [np.asarray(value) for value in values]
