@@ -100,7 +100,7 @@ class Through:
     name : str
         As fates and docs/folding.md name it.
     ops : tuple of str
-    equation : str
+    equations : tuple of str
         With ``s`` and ``t`` for scale and shift.
     condition : str
         When it holds.
@@ -112,7 +112,7 @@ class Through:
 
     name: str
     ops: tuple[str, ...]
-    equation: str
+    equations: tuple[str, ...]
     condition: str
     behind: Behind
     before: Before
@@ -124,14 +124,14 @@ class Linear:
 
     Attributes
     ----------
-    name, ops, equation, condition : as in `Through`
+    name, ops, equations, condition : as in `Through`
     read : callable
         The kernel of an op, or why it has none that can change.
     """
 
     name: str
     ops: tuple[str, ...]
-    equation: str
+    equations: tuple[str, ...]
     condition: str
     read: Callable[[Op], Kernel | Refused]
 
