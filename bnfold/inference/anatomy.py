@@ -25,6 +25,11 @@ LINEAR = frozenset(
 )  # fmt: skip
 """Ops that multiply data by weights: where a network begins."""
 
+READS = frozenset(
+    {"Identity", "ReadVariableOp", "Enter", "RefEnter", "Switch", "RefSwitch", "Cast", "Reshape", "Transpose"}
+)
+"""Ops between a variable or constant and the layer that uses it."""
+
 EMBEDDING = frozenset({"Gather", "GatherV2", "ResourceGather"})
 """Look-ups in a table of weights, their first input."""
 
@@ -321,7 +326,10 @@ def _is_layer(node: Node, parts: Anatomy) -> bool:
 
 
 def _holds_weights(tensor: str, parts: Anatomy) -> bool:
-    name = node_name(tensor)
-    if parts.weights.get(name):
+    """Whether ``tensor`` is computed from what is trained, or is a variable or constant of several numbers."""
+    if parts.weights.get(node_name(tensor)):
         return True
-    return any(node.op in VARIABLES or node.op == "Const" for node in parts.graph.topological([tensor]))
+    node = parts.graph.find_producer(tensor)
+    while node is not None and node.op in READS:
+        node = parts.graph.find_producer(node.inputs[0])
+    return node is not None and (node.op in VARIABLES or (node.op == "Const" and node.attrs["value"].size > 1))

@@ -18,7 +18,7 @@ from bnfold.inference.given import current_value, fix
 from bnfold.inference.inputs import PLACEHOLDERS, choose_inputs, merged_pipelines
 from bnfold.inference.moving_statistics import find_updates
 from bnfold.inference.outputs import Choice, Choices, choose_outputs
-from bnfold.inference.shapes import free_batch, shape_from_readers, static_types
+from bnfold.inference.shapes import forward_of, free_batch, shape_from_readers, static_types
 from bnfold.inference.training_flag import find_flags
 
 __all__ = ["Interface", "cut", "find_interface"]
@@ -57,20 +57,28 @@ def find_interface(
     parts = dissect(graph, trainable=source.collections.get("trainable_variables", ()))
     signature = source.signatures[0] if source.signatures else None
     asked = {_existing(graph, name): shape for name, shape in (inputs or {}).items()}
-    chosen = _outputs(graph, parts, signature, outputs)
+    types: dict[str, TensorType] = {}
+    chosen = _outputs(graph, parts, signature, outputs, types)
     entries = _inputs(source, parts, signature, asked, [choice.tensor for choice in chosen.chosen], given or {})
-    return _describe(graph, entries, chosen, asked)
+    return _describe(graph, entries, chosen, asked, types)
 
 
-def _outputs(graph: Graph, parts: Anatomy, signature: Signature | None, asked: Sequence[str] | None) -> Choices:
+def _outputs(
+    graph: Graph,
+    parts: Anatomy,
+    signature: Signature | None,
+    asked: Sequence[str] | None,
+    types: dict[str, TensorType],
+) -> Choices:
+    """The outputs; ``types`` is filled with what had to be inferred to find them."""
     if asked:
         names = dict.fromkeys(_existing(graph, name) for name in asked)
         return Choices(tuple(Choice(name, "named by the user") for name in names))
     if signature is not None and signature.outputs:
         names = dict.fromkeys(tensor_name(name) for name in signature.outputs.values())
         return Choices(tuple(Choice(name, f"signature {signature.name}") for name in names))
-    weighted = [f"{name}:0" for name in parts.weighted if name in parts.live]
-    chosen = choose_outputs(parts, static_types(graph, weighted))
+    types.update(static_types(graph, [f"{name}:0" for name in parts.weighted if name in parts.live]))
+    chosen = choose_outputs(parts, types)
     if not chosen.chosen:
         raise InferenceError(
             "no output found: nothing in the graph goes through weights and ends outside a loss",
@@ -97,7 +105,8 @@ def _inputs(
     stubs = _endpoints(graph, Choices(fixed), {})
     names = {stub.tensor: stub.name for stub in stubs}
     results = [stub_of(stubs, tensor) for tensor in outputs]
-    forward, results = _forward(source, cut(graph, Interface(tuple(stubs), ())), results, given)
+    alone = cut(forward_of(graph, stubs, results), Interface(tuple(stubs), ()))
+    forward, results = _forward(source, alone, results, given)
     found = _found(forward, results, parts)
     needed = {names.get(choice.tensor, choice.tensor): choice for choice in found.chosen}
     position = {node.name: index for index, node in enumerate(graph)}
@@ -116,7 +125,7 @@ def _forward(
     source: SourceModel, graph: Graph, outputs: list[str], given: Mapping[str, Array]
 ) -> tuple[Graph, list[str]]:
     """What ``outputs`` need of ``graph`` once training flags are off, and their names there."""
-    flags = find_flags(graph, outputs, find_updates(graph), given, lambda node: current_value(source, node))
+    flags = find_flags(graph, outputs, find_updates(source.graph), given, lambda node: current_value(source, node))
     known = {**given, **{f"{flag.node}:0": flag.value for flag in flags}}
     resolved = resolve(fix(graph, known), {}, outputs)
     outputs = [resolved.renamed.get(tensor, tensor) for tensor in outputs]
@@ -193,12 +202,19 @@ def _did_you_mean(graph: Graph, name: str) -> str:
 # Types
 
 
-def _describe(graph: Graph, entries: Choices, chosen: Choices, asked: Mapping[str, Shape | None]) -> Interface:
+def _describe(
+    graph: Graph,
+    entries: Choices,
+    chosen: Choices,
+    asked: Mapping[str, Shape | None],
+    types: Mapping[str, TensorType],
+) -> Interface:
     inputs = _endpoints(graph, entries, asked)
     fixed = {endpoint.name for endpoint in inputs if asked.get(endpoint.name) is not None}
     results = [stub_of(inputs, choice.tensor) for choice in chosen.chosen]
     inputs = free_batch(graph, inputs, results, fixed)
-    types = static_types(cut(graph, Interface(tuple(inputs), ())), results)
+    if any(types.get(entry.name) != TensorType(entry.dtype, entry.shape) for entry in inputs):
+        types = static_types(cut(forward_of(graph, inputs, results), Interface(tuple(inputs), ())), results)
     outputs = []
     for choice, tensor in zip(chosen.chosen, results, strict=True):
         kind = types.get(tensor, UNKNOWN)

@@ -31,31 +31,26 @@ def static_types(graph: Graph, tensors: Iterable[str]) -> dict[str, TensorType]:
     stand in the way. Where TensorFlow refuses the rest too, only those are returned.
     """
     tensors = list(tensors)
-    entries = {
-        node.tensor(index): found
-        for node in graph
-        if PIPELINE.fullmatch(node.op)
-        for index, found in enumerate(_handed_over(graph, node))
-    }
-    pruned = _with_placeholders(graph, entries).pruned(tensors)
+    if not tensors:
+        return {}
+    pipelines = [node for node in graph if PIPELINE.fullmatch(node.op)]
+    entries = {n.tensor(i): found for n in pipelines for i, found in enumerate(_handed_over(graph, n))}
     try:
-        types = infer_types(pruned)
+        types = infer_types(_with_placeholders(graph.pruned(tensors, stop=entries), entries))
     except ValueError:
         types = {}
     return {**types, **entries}
 
 
 def _with_placeholders(graph: Graph, entries: dict[str, TensorType]) -> Graph:
-    result = graph.copy()
+    """``graph``, which is edited, with a Placeholder for each of the tensors ``entries`` that it reads."""
     for tensor, found in entries.items():
-        placeholder = Node(
-            result.fresh_name(tensor.replace(":", "_")),
-            "Placeholder",
-            attrs={"dtype": found.dtype, "shape": found.shape},
-        )
-        result.add(placeholder)
-        result.redirect(tensor, placeholder.output)
-    return result
+        if not graph.readers(tensor):
+            continue
+        name = graph.fresh_name(tensor.replace(":", "_"))
+        graph.add(Node(name, "Placeholder", attrs={"dtype": found.dtype, "shape": found.shape}))
+        graph.redirect(tensor, f"{name}:0")
+    return graph
 
 
 def _handed_over(graph: Graph, node: Node) -> list[TensorType]:
@@ -142,6 +137,12 @@ def _demanded(graph: Graph, layer: Node) -> Shape:
     return (None, channels, *[None] * (rank - 2)) if first else (*[None] * (rank - 1), channels)
 
 
+def forward_of(graph: Graph, inputs: Iterable[Endpoint], outputs: Iterable[str]) -> Graph:
+    """What ``outputs`` need of ``graph`` beyond ``inputs``, before those are cut."""
+    names = {endpoint.tensor: endpoint.name for endpoint in inputs}
+    return graph.pruned((names.get(tensor, tensor) for tensor in outputs), stop=names.values(), controls=True)
+
+
 def free_batch(graph: Graph, inputs: list[Endpoint], outputs: list[str], fixed: Collection[str]) -> list[Endpoint]:
     """Let the first size of the inputs vary where nothing behind them depends on it.
 
@@ -176,7 +177,7 @@ def free_batch(graph: Graph, inputs: list[Endpoint], outputs: list[str], fixed: 
 def _follows(graph: Graph, inputs: tuple[Endpoint, ...], outputs: list[str], batch: int) -> bool:
     """Whether all outputs have ``batch`` rows when the inputs have."""
     try:
-        types = infer_types(cut(graph, Interface(inputs, ())).pruned(outputs))
+        types = infer_types(cut(forward_of(graph, inputs, outputs), Interface(inputs, ())).pruned(outputs))
     except ValueError:
         return False
     shapes = [types[tensor].shape for tensor in outputs if tensor in types]
