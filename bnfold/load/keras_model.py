@@ -17,6 +17,7 @@ from bnfold.graph.stages import SourceModel
 from bnfold.graph.tensorflow import tensorflow
 from bnfold.load.fingerprint import fingerprint
 from bnfold.load.keras_legacy import tolerant_layers
+from bnfold.load.keras_names import named_by_layers
 from bnfold.load.reasons import reason
 from bnfold.load.request import Request
 from bnfold.load.traced import Value, held, source_of
@@ -59,7 +60,8 @@ def keras_source(model: Any, *, label: str | None = None, value_of: Callable[[An
     names = {_layer_of(tensor): None for tensor in getattr(model, "outputs", None) or ()}
     outputs = tuple(names) if len(names) == len(function.outputs) else None
     label = label or str(model.name)
-    return source_of(function, kind="keras model", label=label, outputs=outputs, value_of=value_of)
+    source = source_of(function, kind="keras model", label=label, outputs=outputs, value_of=value_of)
+    return named_by_layers(source, model) if "keras" in _libraries(model) else source
 
 
 def _layer_of(tensor: Any) -> str:
@@ -71,10 +73,13 @@ def _layer_of(tensor: Any) -> str:
 
 def is_keras_model(model: Any) -> bool:
     """Whether ``model`` is a model of Keras 3 or tf_keras; neither is imported to find out."""
-    return any(
-        base.__name__ == "Model" and base.__module__.partition(".")[0] in ("keras", "tf_keras")
-        for base in type(model).__mro__
-    )
+    return bool(_libraries(model))
+
+
+def _libraries(model: Any) -> set[str]:
+    """Which of Keras 3 and tf_keras the class of ``model`` derives from."""
+    bases = (base for base in type(model).__mro__ if base.__name__ == "Model")
+    return {base.__module__.partition(".")[0] for base in bases} & {"keras", "tf_keras"}
 
 
 def trace_keras_model(model: Any) -> Any:
@@ -101,7 +106,8 @@ def trace_keras_model(model: Any) -> Any:
 def _input_specs(model: Any) -> Any:
     """What ``model`` is called with: a TensorSpec, or a list, tuple or dict of them."""
     tf = tensorflow()
-    inputs = getattr(model, "input", None) or getattr(model, "inputs", None)  # a Sequential may have the second only
+    inputs = getattr(model, "input", None)
+    inputs = getattr(model, "inputs", None) if inputs is None else inputs  # a Sequential may have the second only
     if inputs is not None:
         inputs = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else inputs
         return tf.nest.map_structure(lambda x: tf.TensorSpec(tuple(x.shape), x.dtype, name=_input_name(x)), inputs)
