@@ -10,6 +10,7 @@ from bnfold.export.placement import (
     Permutation,
     Permutes,
     Placement,
+    Reshapes,
     Spatial,
     channels_first,
     inverse,
@@ -24,8 +25,9 @@ TENSORFLOW = Form(None, None)
 class Forms:
     """The other form of each node, where it has one: ``fixed`` for those that have no choice, else ``alternative``."""
 
-    def __init__(self, graph: Graph, images_first: Collection[str]) -> None:
+    def __init__(self, graph: Graph, outputs: Collection[str], images_first: Collection[str]) -> None:
         self.graph = graph
+        self._outputs = outputs
         self._wanted: dict[str, Permutation] = {}  # by tensor, how its readers would have it
         self._offered: dict[str, Permutation] = {}  # by tensor, how its producer would store it
         self.fixed: dict[str, Form] = {}
@@ -110,7 +112,9 @@ class Forms:
                     self._wanted.setdefault(tensor, reads)
 
     def _take(self, node: Node, form: Form) -> None:
-        if form != TENSORFLOW:
+        """A flattened image that is an output of the model is wanted as TensorFlow has it."""
+        flat = form.stores is None and isinstance(self.placements[node.name], Reshapes)
+        if form != TENSORFLOW and not (flat and node.output in self._outputs):
             self.alternative[node.name] = form
 
     def _offer(self, node: Node) -> None:

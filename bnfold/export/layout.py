@@ -57,7 +57,7 @@ def choose(graph: Graph, outputs: Collection[str] = (), *, images_first: Collect
         Inputs and outputs to store channels first, where they are images: where convolutions or their like read
         or make them. All others are stored as TensorFlow has them.
     """
-    forms = Forms(graph, images_first)
+    forms = Forms(graph, outputs, images_first)
     wanted = {tensor: forms.offered(tensor) if tensor in images_first else None for tensor in outputs}
     taken = _cheapest(graph, forms, wanted) if forms.alternative else set()
     return _decided(graph, forms, taken)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnfold.export import reshaping
-from bnfold.graph import Graph, Node
+from bnfold.export.flattening import is_flattened_for_products
+from bnfold.graph import Graph, Node, Shape
 
 Permutation = tuple[int, ...]
 
@@ -158,20 +159,33 @@ class Expands(Placement):
 
 @dataclass(frozen=True)
 class Reshapes(Placement):
-    """Reshape: where each axis, or the factors of one, can be followed from input to output."""
+    """Reshape: where each axis, or the factors of one, can be followed from input to output.
+
+    Or where the result is flat, and what reads it can follow (`flattening`).
+    """
 
     def data_inputs(self, node: Node) -> tuple[int, ...]:
         return (0,)
 
     def form_reading(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
-        before, after = graph.shape_of(node.inputs[0]), graph.shape_of(node.output)
+        before, after = self._shapes(graph, node)
         stores = reshaping.carried(before, after, permutation)
-        return None if stores is None else Form(permutation, normal(stores))
+        if stores is not None:
+            return Form(permutation, normal(stores))
+        return Form(permutation, None) if permutation[0] == 0 and is_flattened_for_products(graph, node) else None
 
     def form_storing(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
-        before, after = graph.shape_of(node.inputs[0]), graph.shape_of(node.output)
+        before, after = self._shapes(graph, node)
         reads = reshaping.carried(after, before, permutation)
         return None if reads is None else Form(normal(reads), permutation)
+
+    def _shapes(self, graph: Graph, node: Node) -> tuple[Shape | None, Shape | None]:
+        found: tuple[Shape, Shape] | None = node.attrs.get(STAND_INS)
+        return found or (graph.shape_of(node.inputs[0]), graph.shape_of(node.output))
+
+
+STAND_INS = "_stand_ins"
+"""Attribute of a Reshape with several unknown sizes: its shapes before and after, a number for each of these."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from bnfold.export.initializers import Initializers
 from bnfold.export.layout import Layouts, choose
 from bnfold.export.onnx_graph import Names, OnnxGraph, OnnxNode, stored_type
 from bnfold.export.placement import Permutation, inverse, is_identity
+from bnfold.export.rewrites import all_rewrites
 from bnfold.export.sizes import Sizes
 from bnfold.export.table import find_row
 from bnfold.graph import Array, Function, Graph, Node, Shape, TensorType, constant, node_name
@@ -259,6 +260,8 @@ def specialised(
         elif shapes.get(position) is not None:
             graph.replace(argument.with_attrs(shape=shapes[position]))
     graph.types = infer_types(graph)
+    for rewrite in all_rewrites():
+        rewrite(graph, {*function.inputs, *function.outputs})
     return graph
 
 

@@ -124,7 +124,7 @@ def _of_window(sizes: Sizes, node: Node) -> Values | None:
     return tuple(kept)
 
 
-_CHANGES_CHANNELS = frozenset({"Conv2D", "Conv3D", "DepthwiseConv2dNative"})
+_CHANGES_CHANNELS = frozenset({"Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1d", "DepthwiseConv2dNative"})
 _KEEPS_BATCH = _CHANGES_CHANNELS | {"MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D"}
 
 

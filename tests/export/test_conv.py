@@ -82,9 +82,36 @@ def test_conv2d_keeps_its_dtype(dtype):
     assert_lowers(build, {"x": random(2, 7, 6, 4, dtype=dtype)}, rtol=tolerance, atol=tolerance)
 
 
-def test_conv1d_is_the_same():
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize("shape", [(2, 9, 4), (None, 9, 4), (None, None, 4)])
+def test_conv1d_is_one_node_of_one_axis(padding, stride, dilation, shape):
     kernel = random(3, 4, 5, seed=1)
-    assert_lowers(lambda x: tf.nn.conv1d(x, kernel, 2, "SAME"), {"x": random(2, 9, 4)}, shapes={"x": (None, 9, 4)})
+
+    def build(x):
+        return tf.nn.conv1d(x, kernel, stride, padding, dilations=dilation) + random(5, seed=2)
+
+    model = assert_lowers(build, {"x": random(2, 9, 4)}, shapes={"x": shape})
+    assert op_types(model) == ["Transpose", "Conv", "Transpose"]
+
+
+def test_conv1d_is_one_node_when_depthwise():
+    kernel = random(1, 3, 4, 2, seed=1)
+
+    def build(x):
+        y = tf.nn.depthwise_conv2d(tf.expand_dims(x, 1), kernel, [1, 2, 2, 1], "SAME")
+        return tf.squeeze(y, [1])
+
+    assert op_types(assert_lowers(build, {"x": random(2, 9, 4)})) == ["Transpose", "Conv", "Transpose"]
+
+
+def test_conv_has_two_axes_when_its_kernel_has():
+    kernel = random(2, 3, 4, 5, seed=1)
+
+    def build(x):
+        return tf.squeeze(tf.nn.conv2d(tf.expand_dims(x, 1), kernel, 1, "SAME"), [1])
+
+    assert "Squeeze" in op_types(assert_lowers(build, {"x": random(2, 9, 4)}))
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])

@@ -21,7 +21,7 @@ from bnfold.export.table import FLOATS, lowers
 from bnfold.graph.dtypes import INT64
 
 
-@lowers("Conv2D", "Conv3D", dtypes=FLOATS, placement=SPATIAL)
+@lowers("Conv1D", "Conv2D", "Conv3D", dtypes=FLOATS, placement=SPATIAL)
 def lower_conv(call: Call) -> str:
     """Kernel HWIO → OIHW; fewer input channels in the kernel than in the image make it a grouped convolution."""
     shape, rank = call.known_shape(1), call.rank(1)
@@ -31,19 +31,21 @@ def lower_conv(call: Call) -> str:
     return _convolve(call, kernel, shape[:-2], groups)
 
 
-@lowers("DepthwiseConv2dNative", dtypes=FLOATS, placement=SPATIAL)
+@lowers("DepthwiseConv1d", "DepthwiseConv2dNative", dtypes=FLOATS, placement=SPATIAL)
 def lower_depthwise_conv(call: Call) -> str:
     """Kernel HWCM → (C·M)1HW, one group for each channel."""
-    height, width, inputs, multiplier = call.known_shape(1)
+    *sizes, inputs, multiplier = call.known_shape(1)
     if inputs is None or multiplier is None:
         raise call.refusal("the shape of its kernel is not known")
-    target = (inputs * multiplier, 1, -1 if height is None else height, -1 if width is None else width)
+    count = len(sizes)
+    order = (count, count + 1, *range(count))
+    target = (inputs * multiplier, 1, *_known(call, sizes))
     array = call.value(1)
     if array is not None:
-        kernel = call.constant(array.transpose(2, 3, 0, 1).reshape(target), call.node.inputs[1])
+        kernel = call.constant(array.transpose(order).reshape(target), call.node.inputs[1])
     else:
-        kernel = call.reshape(call.transpose(call.input(1), (2, 3, 0, 1)), target)
-    return _convolve(call, kernel, (height, width), inputs)
+        kernel = call.reshape(call.transpose(call.input(1), order), target)
+    return _convolve(call, kernel, sizes, inputs)
 
 
 def _permuted_kernel(call: Call, index: int, permutation: Sequence[int]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from bnfold.export.call import Call
+from bnfold.export.flattening import row_order
 from bnfold.export.onnx_graph import OnnxNode
 from bnfold.export.placement import FOLLOWS, Follows
 from bnfold.export.table import COMPLEX, NUMBERS, lowers
@@ -12,8 +11,18 @@ from bnfold.export.table import COMPLEX, NUMBERS, lowers
 
 @lowers("MatMul", dtypes=NUMBERS)
 def lower_matmul(call: Call) -> str:
-    operands = [_operand(call, 0, call.attr("transpose_a")), _operand(call, 1, call.attr("transpose_b"))]
-    return call.widened("MatMul", *operands)
+    return call.widened("MatMul", _operand(call, 0, call.attr("transpose_a")), _matrix(call))
+
+
+def _matrix(call: Call) -> str:
+    """The second operand, its rows in the order in which the columns of the first are stored."""
+    array, flat = call.value(1), call.scope.graph.find_producer(call.node.inputs[0])
+    if array is not None and flat is not None:
+        order = row_order(call.scope.graph, flat.output, call.scope.layouts.of(flat).inputs[:1])
+        if order is not None:
+            rows = array.T if call.attr("transpose_b") else array
+            return call.constant(rows[order], call.node.inputs[1])
+    return _operand(call, 1, call.attr("transpose_b"))
 
 
 def _operand(call: Call, index: int, transposed: bool) -> str:
@@ -21,7 +30,7 @@ def _operand(call: Call, index: int, transposed: bool) -> str:
         return call.input(index)
     array = call.value(index)
     if array is not None:
-        return call.constant(np.ascontiguousarray(array.T), call.node.inputs[index])
+        return call.constant(array.T, call.node.inputs[index])
     return call.transpose(call.input(index), (1, 0))
 
 

@@ -25,7 +25,11 @@ def lower_reshape(call: Call) -> str:
     if (copied := _copied_sizes(call)) is not None:
         return call.emit("Reshape", call.input(0), call.ints([*copied, *pair]))
     allowzero = 1 if call.opset >= 14 else None
-    return call.emit("Reshape", call.input(0), joined(call, input_ints(call, 1), pair).name, allowzero=allowzero)
+    asked = input_ints(call, 1)
+    order = call.per_out_axis(range(len(shape))) if shape is not None else []
+    if order != sorted(order):
+        asked = asked.take(order)
+    return call.emit("Reshape", call.input(0), joined(call, asked, pair).name, allowzero=allowzero)
 
 
 def _copied_sizes(call: Call) -> list[int] | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from bnfold.export.rewrites import rewrites
 from bnfold.graph import Graph, Node, TensorType
 
-_CONVOLUTIONS = {"Conv2D": 2, "Conv3D": 3, "DepthwiseConv2dNative": 2}
+_CONVOLUTIONS = {"Conv1D": 1, "DepthwiseConv1d": 1, "Conv2D": 2, "DepthwiseConv2dNative": 2, "Conv3D": 3}
 _BIASES = frozenset({"BiasAdd", "Add", "AddV2"})
 
 Pads = list[tuple[int, int]]
