@@ -7,7 +7,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-NAMES = ("start", "peer", "growth")
+NAMES = ("start", "peer", "growth", "check")
 
 
 def main() -> None:
