@@ -182,3 +182,12 @@ def test_graph_without_nodes_is_a_model():
     assert op_types(model) == ["Identity"]
     assert isinstance(inference.graph, Graph)
     assert isinstance(inference.graph["y"], Node)
+
+
+def test_identities_leave_no_node_when_they_follow_one_another():
+    def build(x):
+        y = tf.identity(tf.stop_gradient(tf.identity(tf.nn.relu(x))))
+        return y * 2.0, tf.identity(y, name="out")
+
+    model = assert_lowers(build, IMAGE)
+    assert op_types(model) == ["Relu", "Mul"]

@@ -13,7 +13,7 @@ SAME = frozenset({"Identity", "StopGradient", "PreventGradient", "CheckNumerics"
 @rewrites(order=-10)
 def drop_identities(graph: Graph, kept: Set[str]) -> None:
     """Readers read what the node reads; a node that gives an output of the model stays."""
-    for node in list(graph):
-        if node.op in SAME and node.output not in kept:
-            graph.redirect(node.output, node.inputs[0])
-            graph.remove(node.name)
+    for name in [node.name for node in graph if node.op in SAME and node.output not in kept]:
+        node = graph[name]  # as it is now: what it reads may have been such a node
+        graph.redirect(node.output, node.inputs[0])
+        graph.remove(node.name)
