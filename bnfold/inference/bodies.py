@@ -18,6 +18,12 @@ ARGUMENT_TYPES: Mapping[str, tuple[str, int]] = {
 """Op → the attribute with the types of its functions' arguments, and the input at which they begin."""
 
 
+READS = frozenset({"ReadVariableOp"})
+
+PASSES: Mapping[str, int] = {"Identity": 1, "Switch": 2, "Merge": 1, "Enter": 1, "Exit": 1, "NextIteration": 1}
+"""Ops that hand a handle on → how many of their outputs are it."""
+
+
 def freeze_bodies(graph: Graph, values: Mapping[str, DType]) -> None:
     """Give the functions that ``graph`` calls values where they took handles, in place.
 
@@ -38,11 +44,12 @@ def _freeze(graph: Graph, values: dict[str, DType], library: Graph) -> None:
         taken = [values.get(tensor) for tensor in node.inputs]
         if not any(taken):
             continue
-        if node.op in ("Identity", "ReadVariableOp"):
-            dtype = values[node.inputs[0]]
-            graph.replace(Node(node.name, "Identity", node.inputs, {"T": dtype}))
-            if node.op == "Identity":
-                values[node.output] = dtype
+        if node.op in READS:
+            graph.replace(Node(node.name, "Identity", node.inputs, {"T": values[node.inputs[0]]}))
+        elif node.op in PASSES:
+            dtype = next(dtype for dtype in taken if dtype is not None)
+            graph.replace(node.with_attrs(T=dtype))
+            values.update((node.tensor(index), dtype) for index in range(PASSES[node.op]))
         elif node.op == "ResourceGather":
             attrs = {"Tparams": values[node.inputs[0]], "Tindices": node.attrs["Tindices"]}
             graph.replace(Node(node.name, "Gather", node.inputs, attrs))

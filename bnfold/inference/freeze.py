@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,13 +20,15 @@ PASS_THROUGH = frozenset(
         "CheckNumericsV2",
         "PreventGradient",
         "Print",
-        "ReadVariableOp",
         "RefIdentity",
         "Snapshot",
         "StopGradient",
     }
 )
 """Ops whose output is their first input; what else they do concerns training or debugging only."""
+
+BY_REFERENCE = frozenset({"RefEnter", "RefExit", "RefMerge", "RefNextIteration", "RefSelect", "RefSwitch"})
+"""Control flow of variables; of values it goes without the prefix."""
 
 IMPURE = frozenset(
     {
@@ -75,8 +78,8 @@ def freeze(graph: Graph, read: Callable[[str], Array], *, judged_later: Containe
                 handles[node.output] = node.attrs["dtype"]
         elif node.op in PASS_THROUGH:
             frozen.replace(_identity(node))
-        elif node.op == "ResourceGather":
-            frozen.replace(_gather(node))
+        elif node.op in BY_REFERENCE:
+            frozen.replace(replace(node, op=node.op.removeprefix("Ref")))
         elif node.op == "VariableShape":
             attrs = {"T": frozen[node_name(node.inputs[0])].attrs["dtype"], "out_type": node.attrs["out_type"]}
             frozen.replace(Node(node.name, "Shape", node.inputs, attrs))
@@ -92,12 +95,6 @@ def freeze(graph: Graph, read: Callable[[str], Array], *, judged_later: Containe
 
 def _identity(node: Node) -> Node:
     return Node(node.name, "Identity", node.inputs[:1], {"T": node.attrs.get("T") or node.attrs["dtype"]})
-
-
-def _gather(node: Node) -> Node:
-    """``ResourceGather(handle, indices)`` as ``Gather``, which takes the value in place of the handle."""
-    attrs = {"Tparams": node.attrs["dtype"], "Tindices": node.attrs["Tindices"]}
-    return Node(node.name, "Gather", node.inputs, attrs)
 
 
 def fold_constants(graph: Graph, outputs: Iterable[str]) -> Graph:

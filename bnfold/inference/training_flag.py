@@ -187,7 +187,8 @@ Score = tuple[int, int, int]
 
 def _training_left(graph: Graph, outputs: list[str], known: Mapping[str, Array], moments: list[str]) -> Score:
     """How much training is left on the way to the outputs: training-mode ops, batch moments, random numbers."""
-    forward = resolve(graph, known).graph.pruned(outputs)
+    resolved = resolve(graph, known, outputs)
+    forward = resolved.graph.pruned(resolved.renamed.get(tensor, tensor) for tensor in outputs)
     fused = sum(node.op in FUSED and is_training(node) for node in forward)
     alive = {t for t in moments if node_name(t) in forward and forward[node_name(t)].op not in FUSED}
     noise = sum(node.op in RANDOM for node in forward)
