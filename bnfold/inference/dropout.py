@@ -15,8 +15,8 @@ import numpy as np
 
 from bnfold.graph import Graph, Node, constant, node_name
 from bnfold.graph.stages import Note
-from bnfold.inference.anatomy import LINEAR, RANDOM, VARIABLES
 from bnfold.inference.noise import Distribution, Noise
+from bnfold.inference.op_kinds import LINEAR, RANDOM, VARIABLES
 
 MULTIPLY = frozenset({"Mul"})
 ADD = frozenset({"Add", "AddV2", "Sub"})

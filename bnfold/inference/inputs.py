@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bnfold.graph import Graph, Node, node_name
-from bnfold.inference.anatomy import PIPELINE, RANDOM, SHAPE_ONLY, Anatomy
-from bnfold.inference.outputs import RUNNERS, Choice, Choices
+from bnfold.inference.anatomy import Anatomy
+from bnfold.inference.choices import RUNNERS, Choice, Choices
+from bnfold.inference.op_kinds import PIPELINE, RANDOM, SHAPE_ONLY
 
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 

@@ -11,13 +11,14 @@ from bnfold.graph.dtypes import FLOAT32
 from bnfold.graph.graph_def import op_definition
 from bnfold.graph.stages import Endpoint, Signature, SourceModel
 from bnfold.inference.anatomy import Anatomy, dissect
+from bnfold.inference.choices import Choice, Choices
 from bnfold.inference.control_flow import resolve
 from bnfold.inference.cut import Interface, cut
 from bnfold.inference.dropout import remove_dropout
 from bnfold.inference.given import current_value, fix
 from bnfold.inference.inputs import PLACEHOLDERS, choose_inputs, merged_pipelines
 from bnfold.inference.moving_statistics import find_updates
-from bnfold.inference.outputs import Choice, Choices, choose_outputs
+from bnfold.inference.outputs import choose_outputs
 from bnfold.inference.shapes import forward_of, free_batch, shape_from_readers, static_types
 from bnfold.inference.training_flag import find_flags
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from bnfold.graph import Graph, Node, node_name, output_index
-from bnfold.inference.anatomy import RANDOM
+from bnfold.inference.op_kinds import RANDOM
 
 REDUCTIONS = frozenset({"Mean", "Sum", "EuclideanNorm"})
 STRUCTURE = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "VariableShape"})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bnfold.graph import Array, FunctionRef, Graph, Node, node_name, output_index
-from bnfold.inference.anatomy import RANDOM, SHAPE_ONLY, VARIABLES
+from bnfold.inference.op_kinds import RANDOM, SHAPE_ONLY, VARIABLES
 
 GRID = 20_000
 """Quantiles per distribution: probabilities come out to 1 / 20,000."""

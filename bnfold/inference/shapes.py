@@ -10,8 +10,8 @@ from bnfold.graph import DType, Graph, Node, Shape, TensorType
 from bnfold.graph.evaluate import infer_types
 from bnfold.graph.graph_def import op_definition
 from bnfold.graph.stages import Endpoint
-from bnfold.inference.anatomy import PIPELINE
 from bnfold.inference.cut import Interface, cut
+from bnfold.inference.op_kinds import PIPELINE
 
 PROBE = 7
 """A batch size that no graph fixes by chance."""

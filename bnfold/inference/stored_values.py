@@ -9,7 +9,7 @@ from bnfold.errors import InferenceError, LoadError
 from bnfold.graph import Array, Graph
 from bnfold.graph.evaluate import run
 from bnfold.graph.stages import Note, SourceModel
-from bnfold.inference.anatomy import RANDOM
+from bnfold.inference.op_kinds import RANDOM
 from bnfold.inference.variables import ASSIGNMENTS, VARIABLE_OPS
 
 MissingStatistics = Literal["refuse", "initial"]

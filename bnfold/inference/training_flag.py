@@ -14,10 +14,10 @@ import numpy as np
 
 from bnfold.errors import InferenceError
 from bnfold.graph import Array, DType, Graph, Node, node_name
-from bnfold.inference.anatomy import RANDOM
 from bnfold.inference.control_flow import predicate_of, resolve
 from bnfold.inference.fused import FUSED, is_training
 from bnfold.inference.moving_statistics import Update
+from bnfold.inference.op_kinds import RANDOM
 from bnfold.inference.variables import VARIABLE_OPS
 
 LOGIC = frozenset(

@@ -11,8 +11,8 @@ from saved_graphs import dense, frozen, image, saved, tf, truth, v1, variable
 
 from bnfold.graph import Array, Graph
 from bnfold.graph.evaluate import run
-from bnfold.inference.anatomy import RANDOM
 from bnfold.inference.dropout import ALPHA, remove_dropout
+from bnfold.inference.op_kinds import RANDOM
 
 Layer = Callable[[Any], Any]
 X = np.random.default_rng(5).normal(0, 2, (3, 4, 5, 6)).astype(np.float32)

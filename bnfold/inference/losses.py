@@ -1,0 +1,135 @@
+"""The part of a training graph that is written for the loss alone.
+
+It holds what depends on a label, what measures, what ends in a scalar, and what lies between those and the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bnfold.graph import Graph, Node, TensorType, node_name
+from bnfold.inference.anatomy import Anatomy
+from bnfold.inference.op_kinds import METRIC
+
+STRICT = frozenset(
+    {
+        "Log", "Log1p", "Neg", "Square", "Abs", "Pow", "Sqrt", "Softplus", "L2Loss", "Xlogy", "Xlog1py", "Erf",
+        "SquaredDifference", "Reciprocal", "Inv",
+    }
+)  # fmt: skip
+"""Ops that losses are written with and networks do not end in."""
+
+SOFT = frozenset(
+    {
+        "Add", "AddN", "AddV2", "Cast", "ClipByValue", "ConcatV2", "Div", "DivNoNan", "Exp", "ExpandDims", "GatherNd",
+        "Greater", "GreaterEqual", "Identity", "Less", "LessEqual", "Max", "Maximum", "Mean", "Min", "Minimum", "Mul",
+        "Pack", "Prod", "RealDiv", "Relu", "Reshape", "Select", "SelectV2", "Slice", "Squeeze", "StopGradient",
+        "StridedSlice", "Sub", "Sum", "Tile", "Transpose",
+    }
+)  # fmt: skip
+"""Ops that end a network or begin a loss: their readers tell."""
+
+
+def find_losses(parts: Anatomy, types: Mapping[str, TensorType]) -> set[str]:
+    """Names of the nodes of losses and metrics.
+
+    Parameters
+    ----------
+    parts : Anatomy
+    types : mapping of str to TensorType
+        Static types where they are known.
+    """
+    return _Losses(parts, types).find()
+
+
+class _Losses:
+    """``labelled``: what depends on a label or measures. ``stopped``: targets that the network computes for itself."""
+
+    def __init__(self, parts: Anatomy, types: Mapping[str, TensorType]) -> None:
+        self.parts = parts
+        self.graph: Graph = parts.graph
+        self.types = types
+        self.deep = parts.before_layers()
+        self.labelled: set[str] = set()
+        self.stopped: set[str] = set()
+
+    def find(self) -> set[str]:
+        parts = self.parts
+        self.labelled = {name for name in parts.live if parts.depends_on_label(name)}
+        measured: frozenset[str] = METRIC if parts.gradients or parts.labels else frozenset()
+        for node in parts.order:
+            if node.name not in self.deep and (node.op in measured or self._reads_any(node, self.labelled)):
+                self.labelled.add(node.name)
+        self._find_targets()
+        loss = self.labelled | self.stopped
+        for node in reversed(parts.order):
+            if node.name not in loss and node.name in parts.weighted and self._belongs_to(loss, node):
+                loss.add(node.name)
+        return loss
+
+    def _find_targets(self) -> None:
+        """What leads to a StopGradient in the loss alone: a target that the network computes for itself."""
+        for node in reversed(self.parts.order):
+            readers = self.parts.readers(node)
+            ends = node.op == "StopGradient" and node.name not in self.deep
+            if ends or (readers and all(reader.name in self.stopped for reader in readers)):
+                self.stopped.add(node.name)
+
+    def _reads_any(self, node: Node, names: set[str]) -> bool:
+        return any(node_name(tensor) in names for tensor in node.inputs)
+
+    def _belongs_to(self, loss: set[str], node: Node) -> bool:
+        """Whether ``node``, all of whose readers are in ``loss`` or at the end of it, is written for the loss alone."""
+        readers = self.parts.readers(node)
+        if not readers:
+            return self._rank_of(node.output) == 0 and node.name not in self.deep
+        if not all(reader.name in loss for reader in readers):
+            return False
+        if node.name in self.deep or self._mixes_in_weights(node) or _normalises(node, self.graph):
+            return False
+        if node.op in STRICT:
+            return True
+        if node.op not in SOFT:
+            return False
+        direct = any(reader.name in self.labelled for reader in readers)
+        return not direct or self._flattens(node) or self._meets_label_before(node)
+
+    def _mixes_in_weights(self, node: Node) -> bool:
+        """A bias, or the scale and shift of a norm."""
+        return any(self.parts.weights.get(node_name(t)) and not self.parts.data_of(t) for t in node.inputs)
+
+    def _flattens(self, node: Node) -> bool:
+        """Whether ``node`` makes one long batch of all positions, as cross entropies want it."""
+        if node.op != "Reshape":
+            return False
+        shape = self.graph.value(node.inputs[1])
+        before = self.types.get(node.inputs[0])
+        if shape is None:
+            return True  # computed on the spot, from the shape of what comes in
+        if before is None or before.shape is None or shape.size >= len(before.shape) or shape.ravel()[0] != -1:
+            return False
+        rest = before.shape[1:]
+        return None in rest or int(np.prod(shape.ravel()[1:])) < int(np.prod([size or 1 for size in rest]))
+
+    def _meets_label_before(self, node: Node) -> bool:
+        """Whether the tensor that ``node`` reshapes and rescales meets the label itself: then ``node`` is a term."""
+        while node.op in SOFT or node.op in STRICT:
+            sources = [t for t in node.inputs if node_name(t) in self.parts.weighted]
+            if not sources:
+                return False
+            node = self.graph.producer_of(sources[-1])
+            if any(reader.name in self.labelled for reader in self.parts.readers(node)):
+                return node.op not in SOFT or node.op == "Identity"
+        return False
+
+    def _rank_of(self, tensor: str) -> int | None:
+        found = self.types.get(tensor)
+        return None if found is None or found.shape is None else len(found.shape)
+
+
+def _normalises(node: Node, graph: Graph) -> bool:
+    """``x · rsqrt(…)``: an embedding brought to length one is an end of a network."""
+    producers = [graph.find_producer(tensor) for tensor in node.inputs]
+    return node.op == "Mul" and any(producer is not None and producer.op == "Rsqrt" for producer in producers)

@@ -1,0 +1,87 @@
+"""Copies of one network in a graph: towers that share their weights, and adversaries that judge one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from bnfold.graph import node_name
+from bnfold.inference.anatomy import Anatomy
+
+
+def one_tower(ends: Mapping[str, str], parts: Anatomy) -> tuple[dict[str, str], list[str]]:
+    """Of towers that share their weights, the one that is not trained, else the first."""
+    towers: dict[str, frozenset[str]] = {
+        name: frozenset(parts.graph.ancestors([f"{name}:0"]) & parts.layers) for name in ends
+    }
+    chosen: dict[str, str] = {}
+    runners: list[str] = []
+    for name in sorted(ends, key=lambda end: _is_trained(towers[end], parts)):
+        twin = any(
+            parts.weights.get(name) == parts.weights.get(other) and not towers[name] & towers[other] for other in chosen
+        )
+        if twin:
+            runners.append(name)
+        else:
+            chosen[name] = ends[name]
+    return {name: reason for name, reason in ends.items() if name in chosen}, runners
+
+
+def generators(ends: Mapping[str, str], parts: Anatomy) -> dict[str, str]:
+    """Adversarial nets: of discriminator(x) and discriminator(generator(z)), the generator's end.
+
+    One end is the composition of two nets if it runs all the weights of another end, and more, on other data.
+    """
+    found: dict[str, str] = {}
+    judges: set[str] = set()
+    for name in ends:
+        for judge in ends:
+            if _runs(judge, name, parts):
+                judges |= {judge, name}
+                found.update(dict.fromkeys(_before(judge, name, parts), "the end of a generator"))
+    return {**{name: reason for name, reason in ends.items() if name not in judges}, **found}
+
+
+def _runs(judge: str, name: str, parts: Anatomy) -> bool:
+    weights, more = parts.weights[judge], parts.weights[name]
+    if not weights or weights == more or weights & ~more:
+        return False
+    layers = parts.graph.ancestors([f"{judge}:0"]) & parts.layers
+    again = (parts.graph.ancestors([f"{name}:0"]) & parts.layers) - layers
+    covered = 0
+    for layer in again:
+        for tensor in parts.graph[layer].inputs:
+            if not parts.data_of(tensor):
+                covered |= parts.weights.get(node_name(tensor), 0)
+    return bool(covered & weights)
+
+
+def _before(judge: str, name: str, parts: Anatomy) -> list[str]:
+    """The last nodes on the way to ``name`` that have none of ``judge``'s weights."""
+    weights = parts.weights[judge]
+    before = [
+        node.name
+        for node in parts.graph.topological([f"{name}:0"])
+        if node.name in parts.weighted and not parts.weights[node.name] & weights
+    ]
+    inside = set(before)
+    ends = [end for end in before if not any(r.name in inside for r in parts.readers(parts.graph[end]))]
+    return [part for end in ends for part in _parts_of(end, parts)]
+
+
+def _parts_of(name: str, parts: Anatomy) -> list[str]:
+    """What a concatenation puts together, as far as it comes from a net: the rest is its condition."""
+    node = parts.graph[name]
+    if node.op not in ("Concat", "ConcatV2", "Pack"):
+        return [name]
+    inputs = [node_name(tensor) for tensor in node.inputs]
+    return [part for each in inputs if each in parts.weighted for part in _parts_of(each, parts)]
+
+
+def _is_trained(layers: Iterable[str], parts: Anatomy) -> bool:
+    return any(
+        reader.name in parts.gradients
+        for name in layers
+        for tensor in parts.graph[name].inputs
+        if parts.data_of(tensor)
+        for reader in parts.graph.readers(tensor)
+    )
