@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from bnfold.cli.arguments import (
@@ -20,7 +24,17 @@ from bnfold.cli.arguments import (
     WhichWeights,
     how,
 )
-from bnfold.cli.terminal import errors, print_json, print_problems, print_table, progress
+from bnfold.cli.terminal import errors, print_json, print_problems, print_table, progress, write_text
+
+
+class Sort(str, Enum):
+    name = "name"
+    form = "form"
+    flag = "flag"
+    mean = "mean"
+    variance = "variance"
+    epsilon = "epsilon"
+    channels = "channels"
 
 
 def inspect(
@@ -34,6 +48,12 @@ def inspect(
     rename_variables: Rename = None,
     tags: Tags = None,
     signature: SignatureName = None,
+    sort: Annotated[
+        Sort | None, typer.Option("--sort", help="Order of the batch norms; the graph's by default.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the inspection as one HTML page.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the inputs and outputs of SOURCE, and each batch norm with its statistics and what it would fold into."""
@@ -42,6 +62,10 @@ def inspect(
         from bnfold.pipeline import inspect
 
         inspection = inspect(source, observe=observe, **reading)
+        if page is not None:
+            from bnfold.report.html import inspection_page
+
+            write_text(page, inspection_page(inspection))
     if as_json:
         print_json(inspection)
         return
@@ -49,5 +73,5 @@ def inspect(
 
     for line in text.inspection_lines(inspection):
         typer.echo(line)
-    print_table(text.INSPECTION_COLUMNS, text.inspection_rows(inspection))
+    print_table(text.INSPECTION_COLUMNS, text.inspection_rows(inspection, sort=sort.value if sort else None))
     print_problems(text.note_lines(inspection.notes))

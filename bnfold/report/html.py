@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,58 @@ from bnfold.report.text import amount, count, shape_text, size, value_range
 if TYPE_CHECKING:
     from bnfold.conversion import Conversion
     from bnfold.latency import Latency
-    from bnfold.results import Report
+    from bnfold.results import Inspection, Report
     from bnfold.verify import CheckReport, LayerTrace
 
 MOST_CARDS = 400
 """Batch norms whose histograms are shown; a page of more is slow to open."""
 
 SHAPE_OPS = ("Const", "Placeholder", "Identity")
+
+
+def inspection_page(inspection: Inspection) -> str:
+    """An inspection as a page: inputs and outputs, each batch norm and what would become of it, moving statistics."""
+    source = inspection.source
+    facts = f"{source.kind}, {count(source.nodes, 'node')}, {count(source.variables, 'variable')}, "
+    header = f'<header><h1>{escape(source.label)}</h1></header>\n<p class="soft">{escape(facts)}'
+    header += f"{amount(source.parameters)} parameters</p>"
+    norms = {norm.name: norm for norm in inspection.batch_norms}
+    rows = [(*_fate_row(fate, norms.get(fate.name)), *_figures(norms.get(fate.name))) for fate in inspection.fates]
+    columns = ("layer", "would be", "", "saved with", "mean", "variance", "#epsilon")
+    sections = [
+        _ends(inspection),
+        _notes(inspection.notes),
+        _section("Batch norms", _table(columns, rows)) if rows else "",
+        _statistics(inspection.batch_norms, inspection.notes),
+        _section("Ops of the inference graph", _table(("op", "#count"), _counted(inspection.ops))),
+    ]
+    return _page(source.label, header, sections)
+
+
+def _ends(inspection: Inspection) -> str:
+    ends = [("input", end) for end in inspection.inputs] + [("output", end) for end in inspection.outputs]
+    rows = [
+        (
+            word,
+            f"<code>{escape(end.name)}</code>",
+            escape(f"{end.dtype} {shape_text(end.shape)}"),
+            escape(end.reason),
+            f'<span class="soft">{escape(", ".join(end.alternatives))}</span>',
+        )
+        for word, end in ends
+    ]
+    return _section("Inputs and outputs", _table(("", "tensor", "", "why", "or"), rows))
+
+
+def _figures(norm: BatchNorm | None) -> tuple[str, str, str]:
+    if norm is None:
+        return "", "", ""
+    return value_range(norm.moving_mean), value_range(norm.moving_variance), f"{norm.epsilon:g}"
+
+
+def _counted(ops: Mapping[str, int]) -> list[tuple[str, str]]:
+    ordered = sorted(ops.items(), key=lambda item: (-item[1], item[0]))
+    return [(f"<code>{escape(op)}</code>", str(number)) for op, number in ordered]
 
 
 def html_page(conversion: Conversion, latency: Latency | None = None) -> str:
@@ -42,12 +87,16 @@ def html_page(conversion: Conversion, latency: Latency | None = None) -> str:
         _statistics(report.batch_norms, report.notes),
         _certificate(conversion),
     ]
+    return _page(name, _header(report, name), sections)
+
+
+def _page(title: str, header: str, sections: Iterable[str]) -> str:
     body = "\n".join(section for section in sections if section)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)} — bnfold</title>\n"
-        f"<style>{CSS}</style>\n</head>\n<body>\n<main>\n{_header(report, name)}\n{body}\n</main>\n</body>\n</html>\n"
+        f"<title>{escape(title)} — bnfold</title>\n"
+        f"<style>{CSS}</style>\n</head>\n<body>\n<main>\n{header}\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 

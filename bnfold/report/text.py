@@ -95,9 +95,22 @@ def note_lines(notes: Iterable[Note]) -> list[str]:
 INSPECTION_COLUMNS = ("batch norm", "form", "training flag", "mean", "variance", "epsilon", "would fold into")
 
 
-def inspection_rows(inspection: Inspection) -> list[tuple[str, ...]]:
-    """One row of `INSPECTION_COLUMNS` for each batch norm."""
+SORT_KEYS: dict[str, Callable[[BatchNorm], Any]] = {
+    "name": lambda norm: norm.name,
+    "form": lambda norm: norm.form,
+    "flag": lambda norm: norm.flag,
+    "mean": lambda norm: -float(abs(norm.moving_mean).max(initial=0)),
+    "variance": lambda norm: float(norm.moving_variance.min(initial=float("inf"))),
+    "epsilon": lambda norm: norm.epsilon,
+    "channels": lambda norm: -norm.channels,
+}
+"""What the rows can be sorted by: the largest means, the smallest variances and the widest layers come first."""
+
+
+def inspection_rows(inspection: Inspection, *, sort: str | None = None) -> list[tuple[str, ...]]:
+    """One row of `INSPECTION_COLUMNS` for each batch norm, in the graph's order or by a key of `SORT_KEYS`."""
     fates = {fate.name: fate for fate in inspection.fates}
+    norms = sorted(inspection.batch_norms, key=SORT_KEYS[sort]) if sort else inspection.batch_norms
     return [
         (
             norm.name,
@@ -108,7 +121,7 @@ def inspection_rows(inspection: Inspection) -> list[tuple[str, ...]]:
             f"{norm.epsilon:g}",
             _fate(fates.get(norm.name)),
         )
-        for norm in inspection.batch_norms
+        for norm in norms
     ]
 
 

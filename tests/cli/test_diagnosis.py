@@ -140,3 +140,21 @@ def test_calibrate_writes_nothing_when_the_data_does_not_fit(sample_model: Find,
     assert result.exit_code == 3
     assert "takes (?, 10, 12, 3)" in result.stderr
     assert not target.parent.exists()
+
+
+def test_inspect_writes_a_page_and_sorts(sample_model: Find, tmp_path: Path) -> None:
+    source = sample_model("separable_segmenter")
+    by_variance = bnfold("inspect", source, "--sort", "variance", "--html", tmp_path / "page.html")
+    assert by_variance.exit_code == 0
+    assert "would be" in (tmp_path / "page.html").read_text()
+    rows = [line.split() for line in by_variance.stdout.splitlines() if "FusedBatchNormV3" in line]
+    smallest = [float(row[6]) for row in rows]
+    assert len(rows) == 5
+    assert smallest == sorted(smallest)
+    assert bnfold("inspect", source, "--sort", "colour").exit_code == 2
+
+
+def test_report_that_cannot_be_written_is_an_error(sample_model: Find, tmp_path: Path) -> None:
+    result = bnfold("inspect", sample_model("decay/one"), "--html", tmp_path / "absent" / "page.html")
+    assert result.exit_code == 3
+    assert "cannot be written" in result.stderr

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+import bnfold
 from bnfold.conversion import Conversion
 from bnfold.graph.stages import Kept
 from bnfold.latency import Latency
-from bnfold.report.html import html_page
+from bnfold.report.html import html_page, inspection_page
 
 LATENCY = Latency(4.2, 2.1, 26, 21, {"input/image:0": [1, 16, 24, 3]})
+SAMPLES = Path(__file__).resolve().parents[2] / "sample_models"
 VOID = {"meta", "br", "rect", "line", "circle", "polyline"}
 
 
@@ -94,6 +96,17 @@ def test_first_divergent_layer_is_marked(conversion: Conversion) -> None:
     page = html_page(replace(conversion, report=replace(conversion.report, check=replace(check, layers=trace))))
     assert page.count('<line class="wrong"') == 1
     assert "First to diverge" in page
+
+
+def test_inspection_page_shows_the_unhealthy_first() -> None:
+    inspection = bnfold.inspect(SAMPLES / "decay" / "one")
+    page = inspection_page(inspection)
+    outline = Outline(page)
+    assert outline.open == []
+    assert outline.headings[0] == "Inputs and outputs"
+    assert page.count('class="card unhealthy"') == 1
+    for words in ("never-updated", "bnfold calibrate", "conv/Conv2D", "labels:0"):
+        assert words in outline.text
 
 
 def test_page_is_drawn_by_a_browser(conversion: Conversion, tmp_path: Path) -> None:
