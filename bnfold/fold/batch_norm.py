@@ -11,6 +11,8 @@ from bnfold.fold.algebra import Affine, affine, batch_norm, identity
 from bnfold.fold.exact import Exact
 from bnfold.graph import Array, Graph, Node, Shape
 
+FUSED_OPS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+
 
 @dataclass(frozen=True)
 class Step:
@@ -41,10 +43,7 @@ def read_step(graph: Graph, exact: Exact, node: Node) -> Step | None:
 
 
 def is_fused_batch_norm(node: Node) -> bool:
-    return node.op in _FUSED
-
-
-_FUSED = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+    return node.op in FUSED_OPS
 
 
 def _fused(graph: Graph, exact: Exact, node: Node) -> Step | None:
@@ -130,7 +129,7 @@ def _divide(value: Array, first: bool) -> tuple[Array, Array] | None:
 
 
 _READERS: dict[str, Callable[[Graph, Exact, Node], Step | None]] = {
-    **dict.fromkeys(_FUSED, _fused),
+    **dict.fromkeys(FUSED_OPS, _fused),
     "BiasAdd": _bias_add,
     "BiasAddV1": _bias_add,
     "Add": _arithmetic(_add),

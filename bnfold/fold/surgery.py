@@ -214,7 +214,7 @@ class Surgeon:
         type_, kernel = self.graph.types[linear.output], self.scene.kernel(linear)
         assert isinstance(kernel, Kernel)
         axis, rank = kernel.output_axis, bias.ndim
-        layout = "NHWC" if axis == rank - 1 else "NCHW" if axis == 1 and rank > 2 else None
+        layout = "NHWC" if axis == rank - 1 else "NCHW" if axis == 1 and rank > 3 else None
         size = type_.shape[axis] if type_.shape is not None else None
         if layout is None or size is None or any(n > 1 for a, n in enumerate(bias.shape) if a != axis):
             term = self._constant(f"{name}/bias", bias, type_.dtype)

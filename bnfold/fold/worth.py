@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bnfold.fold.algebra import Affine
-from bnfold.fold.batch_norm import is_fused_batch_norm
+from bnfold.fold.batch_norm import FUSED_OPS, is_fused_batch_norm
 from bnfold.fold.forge import Forged
 from bnfold.fold.plan import Compose, Merge, Plan
 from bnfold.fold.scene import Chain, Scene
@@ -112,14 +112,10 @@ def is_shared(scene: Scene, tensor: str) -> bool:
 def is_part_of_another_op(chain: Chain, scene: Scene) -> bool:
     """Whether runtimes know the map as part of a larger op, which moving it would break up.
 
-    So it is for the last step of a hard sigmoid (``relu6(x + 3) / 6``) and for the gamma and beta of a layer norm
-    (behind a product or quotient of computed tensors).
+    So it is for the gamma and beta of a layer norm, behind a product or quotient of computed tensors or behind a batch
+    norm that computes its statistics.
     """
     producer = scene.graph.find_producer(chain.x)
-    if producer is None:
+    if producer is None or producer.op not in ("Mul", "RealDiv", *FUSED_OPS):
         return False
-    if producer.op == "Relu6":
-        return not chain.map.varying
-    if producer.op in ("Mul", "RealDiv", "FusedBatchNormV3", "FusedBatchNorm", "FusedBatchNormV2"):
-        return scene.step(producer) is None and producer.name not in scene.protected
-    return False
+    return scene.step(producer) is None and producer.name not in scene.protected

@@ -96,6 +96,82 @@ def test_norm_is_in_the_weights_whatever_its_form(layout: str, form: str) -> Non
     assert folding.inference.graph["bn"].attrs["data_format"] == layout
 
 
+CHANNELS_FIRST: dict[str, tuple[Callable[[Net, Any], Any], tuple[int | None, ...]]] = {
+    "depthwise": (
+        lambda net, x: tf.nn.depthwise_conv2d(
+            x, net.constant(3, 3, 3, 2), [1] * 4, "SAME", data_format="NCHW", name="linear"
+        ),
+        (2, 3, 7, 6),
+    ),
+    "transposed": (
+        lambda net, x: tf.nn.conv2d_transpose(
+            x, net.constant(3, 3, 7, 3), (2, 7, 14, 12), 2, data_format="NCHW", name="linear"
+        ),
+        (2, 3, 7, 6),
+    ),
+    "grouped": (
+        lambda net, x: tf.nn.conv2d(x, net.constant(3, 3, 2, 9), 1, "SAME", data_format="NCHW", name="linear"),
+        (2, 6, 7, 5),
+    ),
+    "conv3d": (
+        lambda net, x: tf.nn.conv3d(
+            x, net.constant(2, 3, 2, 3, 4), [1] * 5, "SAME", data_format="NCDHW", name="linear"
+        ),
+        (2, 3, 4, 5, 6),
+    ),
+    "pools": (
+        lambda net, x: tf.nn.avg_pool2d(
+            tf.nn.conv2d(x, net.constant(1, 1, 3, 5), 1, "SAME", data_format="NCHW", name="linear"),
+            2,
+            2,
+            "VALID",
+            data_format="NCHW",
+        ),
+        (2, 3, 8, 6),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHANNELS_FIRST)
+def test_norm_is_in_the_weights_when_channels_come_first(case: str) -> None:
+    make, shape = CHANNELS_FIRST[case]
+    folding = fold(build(lambda net, x: tf.nn.tanh(net.unfused(make(net, x), axis=1)), shape))
+    assert isinstance(folding.fates[0], Folded)
+    assert folding.fates[0].into == ("linear",)
+    assert "BiasAdd" in ops(folding)
+    assert not {"Mul", "AddV2"} & set(ops(folding))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (4, 4)])
+def test_norm_of_the_rows_is_in_the_weights_when_the_constant_is_the_first_operand(
+    shape: tuple[int, ...], transposed: bool
+) -> None:
+    """kernel @ x has its features on the last axis but one; a norm along the last axis is refused."""
+
+    def network(net: Net, x: Any, axis: int) -> Any:
+        kernel = net.constant(x.shape[-2], 5) if transposed else net.constant(5, x.shape[-2])
+        return tf.nn.tanh(net.unfused(tf.matmul(kernel, x, transpose_a=transposed, name="linear"), axis=axis))
+
+    rows = fold(build(lambda net, x: network(net, x, -2), shape))
+    assert isinstance(rows.fates[0], Folded)
+    assert ops(rows)[1:] == ["AddV2", "Tanh"]
+    columns = fold(build(lambda net, x: network(net, x, -1), shape))
+    assert isinstance(columns.fates[0], Kept)
+
+
+def test_norm_is_in_the_weights_when_batch_height_and_width_are_unknown() -> None:
+    def network(net: Net, x: Any) -> Any:
+        y = tf.nn.relu(net.fused(net.conv(x, 5, name="c1"), "bn1"))
+        y = tf.nn.avg_pool2d(net.bias(net.conv(y, 4, name="c2")), 2, 2, "SAME")
+        y = tf.raw_ops.ResizeBilinear(images=y, size=tf.shape(x)[1:3])
+        y = tf.nn.relu(net.unfused(y, "bn2"))
+        return net.dense(net.unfused(tf.reduce_mean(y, [1, 2]), "bn3"), 3, "logits")
+
+    folding = fold(build(network, (None, None, None, 3)))
+    assert [fate.into for fate in folding.fates] == [("c1",), ("c2",), ("logits",)]  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_norm_is_in_the_weights_of_any_floating_type(dtype: str) -> None:
     def network(net: Net, x: Any) -> Any:
