@@ -46,8 +46,9 @@ def declare_input(scope: Scope, endpoint: Endpoint) -> None:
     scope.onnx.types[name] = known
     if known.shape is not None:
         axes = permutation or range(len(known.shape))
-        sizes = zip(axes, known.shape, strict=True)
-        scope.onnx.dims[name] = tuple(_dim_name(name, axis) if size is None else size for axis, size in sizes)
+        named = [(axis, _dim_name(name, axis), size) for axis, size in zip(axes, known.shape, strict=True)]
+        scope.onnx.dims[name] = tuple(dim if size is None else size for _, dim, size in named)
+        scope.dim_names.update({f"{endpoint.tensor}[{axis}]": dim for axis, dim, size in named if size is None})
     if permutation is not None:
         scope.onnx.remarks[name] = _remark(permutation)
     scope.bind_input(endpoint.tensor, name)
@@ -78,6 +79,7 @@ def declare_outputs(scope: Scope, endpoints: Iterable[Endpoint], images_first: I
         known = scope.graph.type_of(endpoint.tensor) or TensorType(endpoint.dtype, endpoint.shape)
         scope.onnx.outputs.append(name)
         scope.onnx.types[name] = stored_type(known, permutation)
+        scope.name_dims(endpoint.tensor, name, permutation)
         if permutation is not None:
             scope.onnx.remarks[name] = _remark(permutation)
     scope.onnx.rename(renamed)

@@ -73,7 +73,7 @@ class OnnxGraph:
     types : dict of str to TensorType
         As stored, by value name; `onnx_types.complete` finds the others.
     dims : dict of str to tuple
-        Shapes of inputs with names for the sizes that are not known.
+        Shapes with names for the sizes that are not known, where there are such.
     remarks : dict of str to str
         What the file should say of an input or output.
     """
@@ -122,6 +122,8 @@ class OnnxGraph:
         proto.node.extend(map(_node_proto, self.nodes))
         proto.input.extend(map(self._value_info, self.inputs))
         proto.output.extend(map(self._value_info, self.outputs))
+        inner = (name for node in self.nodes for name in node.outputs if name in self.types)
+        proto.value_info.extend(map(self._value_info, (name for name in inner if name not in set(self.outputs))))
         if initializers is not None:
             proto.initializer.extend(initializers.protos(set(self.reads())))
         return proto

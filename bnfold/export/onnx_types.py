@@ -30,13 +30,12 @@ def complete(model: ModelProto, types: Mapping[str, TensorType], initializers: I
         else:
             known = TensorType(DType.of_onnx(proto.data_type), tuple(proto.dims))
             skeleton.graph.input.append(value_info(proto.name, known))
-    named = {name for node in model.graph.node for name in node.output} - {o.name for o in model.graph.output}
-    skeleton.graph.value_info.extend(value_info(name, types[name]) for name in sorted(named & types.keys()))
     try:
         inferred = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
         raise ExportError(f"the ONNX graph contradicts TensorFlow's shapes: {error}") from error
     infos = {info.name: info for info in inferred.graph.value_info}
+    del model.graph.value_info[:]
     for node in model.graph.node:
         model.graph.value_info.extend(infos[name] for name in node.output if name in infos)
     outputs = {info.name: info for info in inferred.graph.output}

@@ -52,6 +52,7 @@ class Scope:
         self.initializers = initializers or Initializers(self.names.take)
         self.outputs: frozenset[str] = frozenset()
         self.exported: dict[str, str] = {}
+        self.dim_names: dict[str, str] = {}  # by the symbol of `sizes`
         self._sizes: Sizes | None = None
         self._values: dict[str, str] = {}
         self._bound: set[str] = set()
@@ -99,6 +100,7 @@ class Scope:
             known = self.graph.type_of(tensor)
             if known is not None and known.dtype.onnx is not None:
                 self.onnx.types[name] = stored_type(known, self.layouts.stored.get(tensor))
+                self.name_dims(tensor, name, self.layouts.stored.get(tensor))
         self.bind_input(tensor, value)
 
     def _name_for(self, tensor: str) -> str:
@@ -109,6 +111,16 @@ class Scope:
                 self.names.take(self.exported[tensor]) if permutation is None else self.names.take(f"{tensor}/stored")
             )
         return self.names.take(tensor)
+
+    def name_dims(self, tensor: str, value: str, permutation: Permutation | None) -> None:
+        """Note which sizes of ``value``, which is ``tensor`` as stored, are those of the model's inputs."""
+        shape = self.graph.shape_of(tensor)
+        if not self.dim_names or shape is None or None not in shape or (sizes := self.sizes.shape(tensor)) is None:
+            return
+        dims = [size.known if size.known is not None else self.dim_names.get(str(size)) for size in sizes]
+        stored = dims if permutation is None else [dims[axis] for axis in permutation]
+        parts = [2] if self.graph.types[tensor].dtype.name.startswith("complex") else []
+        self.onnx.dims[value] = (*stored, *parts)
 
     # Values
 
@@ -164,6 +176,7 @@ class Scope:
                 shape, permutation, stored = (*shape, 2), (*permutation, len(shape)), (*(stored or own), len(shape))
             self._transposes[key] = self._emit_transpose(key[0], name, permutation, shape, stored or own)
             self.onnx.types[self._transposes[key]] = stored_type(self.graph.types[tensor], wanted)
+            self.name_dims(tensor, self._transposes[key], wanted)
         return self._transposes[key]
 
     def _emit_transpose(

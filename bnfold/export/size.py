@@ -21,6 +21,13 @@ class Size:
 
     terms: frozenset[tuple[Monomial, int]]
 
+    def __str__(self) -> str:
+        """``2*n + 1``; a lone symbol is its name."""
+        parts = []
+        for symbols, number in sorted(self.terms, reverse=True):
+            parts.append("*".join([*([str(number)] if number != 1 or not symbols else []), *symbols]))
+        return " + ".join(parts) or "0"
+
     @staticmethod
     def of(number: int) -> Size:
         return Size(frozenset({((), number)} if number else ()))

@@ -191,3 +191,24 @@ def test_identities_leave_no_node_when_they_follow_one_another():
 
     model = assert_lowers(build, IMAGE)
     assert op_types(model) == ["Relu", "Mul"]
+
+
+def test_sizes_keep_their_names_where_they_stay_the_same():
+    inference = inference_graph(network, IMAGE, shapes={"x": (None, None, 6, 3)})
+    model = export(inference)
+    dims = {
+        info.name: [dim.dim_param or dim.dim_value for dim in info.type.tensor_type.shape.dim]
+        for info in (*model.graph.value_info, *model.graph.output)
+    }
+    assert dims["first:0"] == ["N", 4, "x_dim1", 6]
+    assert dims["second:0"][0] == "N"
+    assert dims["second:0"][1] != "x_dim1"
+
+
+def test_reshapes_are_one_when_they_follow_one_another():
+    def build(x):
+        y = tf.reshape(tf.expand_dims(tf.reshape(x, [-1, 48, 3]), 1), [-1, 12, 12])
+        return tf.nn.relu(y), tf.nn.relu(tf.reshape(tf.reshape(x, [-1, 3]), [-1, 8, 6, 3]))
+
+    model = assert_lowers(build, IMAGE, shapes={"x": (None, 8, 6, 3)})
+    assert sorted(op_types(model)) == ["Relu", "Relu", "Reshape"]
