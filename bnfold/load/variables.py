@@ -32,7 +32,8 @@ def bind_variables(
         The checkpoint's name in messages.
     """
     nodes = [node for node in graph if node.op in VARIABLE_OPS]
-    found = {node.name: _find(node, tensors, saved.get(node.name), rename) for node in nodes}
+    claimed = {target.key for target in saved.values()}
+    found = {node.name: _find(node, tensors, saved.get(node.name), rename, claimed) for node in nodes}
     missing = [node for node in nodes if found[node.name] is None]
     prefix = prefix_between([saved_name(node) for node in missing], tensors.shapes)
     return {node.name: _variable(node, found[node.name], tensors, label, prefix) for node in nodes}
@@ -65,9 +66,15 @@ def declared(node: Node) -> tuple[DType, Shape | None]:
     return dtype, None if node.op == "Variable" and shape == () else shape
 
 
-def _find(node: Node, tensors: TensorFile, saved: SavedAs | None, rename: Mapping[str, str]) -> SavedAs | None:
-    own = saved_name(node)
-    candidates = [SavedAs(renamed(own, rename)), SavedAs(own), SavedAs(node.name)]
+def _find(
+    node: Node, tensors: TensorFile, saved: SavedAs | None, rename: Mapping[str, str], claimed: set[str]
+) -> SavedAs | None:
+    """Where the Saver put ``node``; else what has its name, unless the Saver put another variable there.
+
+    A Saver over moving averages (``ema.variables_to_restore()``) saves the weights under the averages' names.
+    """
+    own = dict.fromkeys([renamed(saved_name(node), rename), saved_name(node), node.name])
+    candidates = [SavedAs(key) for key in own if key not in claimed]
     if saved is not None:
         candidates = [SavedAs(renamed(saved.key, rename), saved.part), saved, *candidates]
     return next((candidate for candidate in candidates if candidate.key in tensors), None)
@@ -166,6 +173,8 @@ def prefix_between(missing: list[str], keys: Iterable[str]) -> str | None:
     Each missing name is matched with the keys that end as it does (or the other way round); a prefix explains the
     difference when it finds at least half of what is missing.
     """
+    if not missing:
+        return None
     present = set(keys)
     votes: dict[tuple[str, str], int] = {}
     tails = {name: set(_tails(name)) for name in missing}
