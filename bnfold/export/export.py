@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from onnx import ModelProto, helper
 
 from bnfold.errors import ExportError
+from bnfold.export.bodies import with_bodies
 from bnfold.export.half import in_half_precision
 from bnfold.export.interface import declare_input, declare_outputs, exported_names
 from bnfold.export.layout import choose
@@ -95,10 +96,10 @@ def _images_first(endpoints: Sequence[Endpoint], layout: str | Mapping[str, str]
 
 
 def check_lowerings(nodes: Iterable[Node], graph: Graph, opset: int) -> None:
-    """Refuse, all at once, the nodes whose op, dtype or opset the table does not know."""
+    """Refuse, all at once, the nodes whose op, dtype or opset the table does not know; also those in functions."""
     missing: dict[str, list[str]] = {}
-    for node in nodes:
-        if (reason := _why_not(node, graph, opset)) is not None:
+    for node, owner in with_bodies(nodes, graph):
+        if (reason := _why_not(node, owner, opset)) is not None:
             missing.setdefault(reason, []).append(node.name)
     if missing:
         lines = [f"{reason}: {_some(names)}" for reason, names in sorted(missing.items())]

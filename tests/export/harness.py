@@ -21,6 +21,7 @@ from bnfold.graph.evaluate import Session, with_types
 from bnfold.graph.graph_def import from_graph_def
 from bnfold.graph.stages import Endpoint, InferenceGraph
 from bnfold.graph.tensorflow import tensorflow
+from bnfold.inference.loops import enter_constants
 
 onnxruntime.set_default_logger_severity(4)
 
@@ -54,7 +55,8 @@ def inference_graph(
         results = build(*placeholders.values())
         results = list(results) if isinstance(results, (list, tuple)) else [results]
     outputs = [tensor.name for tensor in results]
-    graph = with_types(from_graph_def(tf_graph.as_graph_def()).pruned([*outputs, *(f"{name}:0" for name in feeds)]))
+    graph = from_graph_def(tf_graph.as_graph_def()).pruned([*outputs, *(f"{name}:0" for name in feeds)])
+    graph = with_types(enter_constants(graph))
     return InferenceGraph(
         graph, tuple(_endpoint(graph, f"{name}:0") for name in feeds), tuple(_endpoint(graph, o) for o in outputs)
     )
@@ -199,6 +201,12 @@ def assert_same(
 def op_types(model: onnx.ModelProto) -> list[str]:
     """The op types of the model's top-level nodes, in order."""
     return [node.op_type for node in model.graph.node]
+
+
+def body_of(model: onnx.ModelProto, op: str, attr: str) -> onnx.GraphProto:
+    """The body ``attr`` of the model's first ``op``."""
+    node = next(node for node in model.graph.node if node.op_type == op)
+    return next(attribute.g for attribute in node.attribute if attribute.name == attr)
 
 
 def random(*shape: int, dtype: Any = np.float32, seed: int = 0, low: float = -3, high: float = 3) -> np.ndarray:

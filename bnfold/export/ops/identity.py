@@ -8,7 +8,7 @@ from bnfold.export.table import ALL, COMPLEX, lowers
 
 
 @lowers(
-    *("Identity", "StopGradient", "PreventGradient", "Snapshot", "CheckNumerics"),
+    *("Identity", "StopGradient", "PreventGradient", "Snapshot", "CheckNumerics", "EnsureShape"),
     dtypes=(*ALL, *COMPLEX),
     placement=FOLLOWS,
 )

@@ -1,0 +1,376 @@
+"""TensorList ops, and TensorFlow 1's TensorArray ops, as ops on the tensor that stands for the list.
+
+Each function makes the nodes that give what one op gives; `lists` puts them in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bnfold.export.bodies import source
+from bnfold.export.rewrites.stacks import Maker, Stack
+from bnfold.graph import DType, Node, Shape
+from bnfold.graph.dtypes import INT32, INT64
+
+
+@dataclass
+class Site:
+    """One op on its way.
+
+    Attributes
+    ----------
+    node : Node
+    make : Maker
+    stacks : dict of str to Stack
+        The tensors of the graph that stand for lists.
+    types : callable
+        The static shape of a tensor.
+    pending : list of (str, str)
+        Lists whose items have a rank that is not known yet: the list, and the constant that holds an item's shape.
+    new : dict of int to Stack
+        The outputs that stand for lists, which the handler fills in.
+    """
+
+    node: Node
+    make: Maker
+    stacks: dict[str, Stack]
+    types: Callable[[str], Shape | None]
+    pending: list[tuple[str, str]]
+    new: dict[int, Stack] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.node.inputs
+
+    def stack(self, index: int) -> Stack:
+        return self.stacks[self.inputs[index]]
+
+
+Result = tuple[str, ...]
+Handler = Callable[[Site], "Result | None"]
+
+LIST_OPS: dict[str, Handler] = {}
+"""By op; a handler gives the tensors of the op's outputs, or None for a form that has none."""
+
+
+def handles(*ops: str) -> Callable[[Handler], Handler]:
+    def enter(handler: Handler) -> Handler:
+        LIST_OPS.update(dict.fromkeys(ops, handler))
+        return handler
+
+    return enter
+
+
+# Making lists
+
+
+@handles("EmptyTensorList", "TensorListReserve")
+def reserve(site: Site) -> Result | None:
+    dtype: DType = site.node.attrs["element_dtype"]
+    count = site.make.constant(0) if site.node.op == "EmptyTensorList" else site.inputs[1]
+    return _reserved(site, dtype, count, _static(site, site.inputs[0]), site.inputs[0], output=0)
+
+
+@handles("TensorArrayV3")
+def array(site: Site) -> Result | None:
+    """The flow is the list; the handle, which nothing needs any more, a number."""
+    dtype: DType = site.node.attrs["dtype"]
+    made = _reserved(site, dtype, site.inputs[0], site.node.attrs["element_shape"], "", output=1)
+    if made is None:
+        return None
+    site.new[0] = Stack(INT32, None)
+    return site.make.constant(0), *made
+
+
+def _reserved(site: Site, dtype: DType, count: str, shape: Shape | None, tensor: str, *, output: int) -> Result | None:
+    make = site.make
+    if dtype.numpy is None:
+        return None  # a list of lists
+    if shape is None and tensor and make.value(tensor) is None and len(site.types(tensor) or ()) == 1:
+        sizes = _as_int32(site, tensor)
+        unknown = make.add("Less", sizes, make.constant(0), T=INT32)
+        item = make.add("SelectV2", unknown, make.constant(1), sizes, T=INT32)
+    else:
+        item = make.constant(np.array([1 if size is None else size for size in shape or ()], np.int32))
+    site.new[output] = Stack(dtype, shape)
+    made = make.reserved(count, item, dtype)
+    if shape is None:
+        site.pending.append((made, item))
+    return (made,)
+
+
+def _static(site: Site, tensor: str) -> Shape | None:
+    """The shape that an element_shape input holds, if it is a constant with a rank."""
+    value = site.make.value(tensor)
+    if value is None or value.ndim != 1:
+        return None
+    return tuple(None if size < 0 else int(size) for size in value)
+
+
+def _as_int32(site: Site, tensor: str) -> str:
+    dtype: DType = site.node.attrs.get("shape_type", INT32)
+    return tensor if dtype == INT32 else site.make.add("Cast", tensor, SrcT=dtype, DstT=INT32, Truncate=False)
+
+
+@handles("TensorListFromTensor")
+def from_tensor(site: Site) -> Result:
+    shape = site.types(site.inputs[0])
+    site.new[0] = Stack(site.node.attrs["element_dtype"], None if shape is None else shape[1:])
+    return (site.inputs[0],)
+
+
+@handles("TensorArrayScatterV3")
+def scatter_to_array(site: Site) -> Result:
+    """Nearly always all items at once: ``unstack`` scatters to range(n)."""
+    _, indices, values, _ = site.inputs
+    known = site.stack(3)
+    shape = site.types(values)
+    site.new[0] = Stack(known.dtype, known.item if shape is None else shape[1:])
+    if _is_whole_range(site, indices):
+        return (values,)
+    whole = site.make.reshaped(indices, [-1, 1], INT32)
+    fitted = _fitted_to_many(site, site.inputs[3], known, values)
+    return (site.make.add("TensorScatterUpdate", fitted, whole, values, T=known.dtype, Tindices=INT32),)
+
+
+@handles("TensorListScatterIntoExistingList")
+def scatter_to_list(site: Site) -> Result:
+    stack, values, indices = site.inputs
+    known = site.new[0] = site.stack(0)
+    whole = site.make.reshaped(indices, [-1, 1], INT32)
+    fitted = _fitted_to_many(site, stack, known, values)
+    return (site.make.add("TensorScatterUpdate", fitted, whole, values, T=known.dtype, Tindices=INT32),)
+
+
+def _fitted_to_many(site: Site, stack: str, known: Stack, values: str) -> str:
+    if known.item is not None and None not in known.item:
+        return stack
+    make = site.make
+    items = make.part(make.shape(values, known.dtype), 1, None)
+    dims = make.joined(make.length(stack, known.dtype), items)
+    return make.add("BroadcastTo", stack, dims, T=known.dtype, Tidx=INT32)
+
+
+@handles("TensorListScatter", "TensorListScatterV2")
+def scatter(site: Site) -> Result:
+    make, (values, indices) = site.make, site.inputs[:2]
+    dtype: DType = site.node.attrs["element_dtype"]
+    shape = site.types(values)
+    site.new[0] = Stack(dtype, None if shape is None else shape[1:])
+    whole = make.reshaped(indices, [-1, 1], INT32)
+    count = make.value(site.inputs[3]) if len(site.inputs) > 3 else np.array(-1)
+    if count is not None and count.item() < 0:
+        largest = make.add("Max", indices, make.constant([0]), T=INT32, Tidx=INT32, keep_dims=True)
+        length = make.add("AddV2", largest, make.constant([1]), T=INT32)
+    else:
+        length = make.vector(site.inputs[3])
+    items = make.part(make.shape(values, dtype), 1, None)
+    zeros = make.zeros(length, items, dtype)
+    return (make.add("TensorScatterUpdate", zeros, whole, values, T=dtype, Tindices=INT32),)
+
+
+def _is_whole_range(site: Site, indices: str) -> bool:
+    """Is it ``range(0, n, 1)``, or the constant? Then n is the number of items."""
+    value = site.make.value(indices)
+    if value is not None:
+        return bool(np.array_equal(value, np.arange(value.size)))
+    node = site.make.graph.find_producer(source(site.make.graph, indices))
+    if node is None or node.op != "Range":
+        return False
+    start, _, step = (site.make.value(tensor) for tensor in node.inputs)
+    return start is not None and step is not None and start.item() == 0 and step.item() == 1
+
+
+@handles("TensorListSplit")
+def split(site: Site) -> Result | None:
+    return _split(site, site.inputs[0], site.inputs[2], site.node.attrs["element_dtype"])
+
+
+@handles("TensorArraySplitV3")
+def split_to_array(site: Site) -> Result | None:
+    return _split(site, site.inputs[1], site.inputs[2], site.node.attrs["T"])
+
+
+def _split(site: Site, values: str, lengths: str, dtype: DType) -> Result | None:
+    """Only into parts of one length."""
+    sizes, shape = site.make.value(lengths), site.types(values)
+    if sizes is None or shape is None or not sizes.size or len(set(sizes.tolist())) != 1:
+        return None
+    if shape[1:].count(None) > 0:
+        return None
+    item = (int(sizes[0]), *(int(size) for size in shape[1:] if size is not None))
+    site.new[0] = Stack(dtype, item)
+    return (site.make.reshaped(values, [sizes.size, *item], dtype),)
+
+
+# Writing
+
+
+@handles("TensorListSetItem")
+def set_item(site: Site) -> Result:
+    stack, index, item = site.inputs
+    return _set(site, stack, index, item, grows=bool(site.node.attrs.get("resize_if_index_out_of_bounds")))
+
+
+@handles("TensorArrayWriteV3")
+def write(site: Site) -> Result:
+    _, index, item, stack = site.inputs
+    return _set(site, stack, index, item, grows=False)
+
+
+def _set(site: Site, stack: str, index: str, item: str, *, grows: bool) -> Result:
+    known = site.stacks[stack]
+    site.new[0] = Stack(known.dtype, _merged(known.item, site.types(item)))
+    if grows:
+        return (_set_growing(site, stack, known, index, item),)
+    return (site.make.written(stack, known, index, item),)
+
+
+def _set_growing(site: Site, stack: str, known: Stack, index: str, item: str) -> str:
+    """The list is made longer by zeros where it has no such index."""
+    make = site.make
+    length = make.length(stack, known.dtype)
+    needed = make.add("AddV2", make.vector(index), make.constant([1]), T=INT32)
+    missing = make.add("Sub", make.add("Maximum", needed, length, T=INT32), length, T=INT32)
+    zeros = make.zeros(missing, make.shape(item, known.dtype), known.dtype)
+    longer = make.joined(make.fitting(stack, known, item), zeros, dtype=known.dtype)
+    return make.written(longer, Stack(known.dtype, ()), index, item)
+
+
+def _merged(one: Shape | None, other: Shape | None) -> Shape | None:
+    if one is None or other is None or len(one) != len(other):
+        return one if one is not None else other
+    return tuple(a if a is not None else b for a, b in zip(one, other, strict=True))
+
+
+@handles("TensorListPushBack")
+def push_back(site: Site) -> Result:
+    stack, item = site.inputs
+    known = site.stack(0)
+    site.new[0] = Stack(known.dtype, _merged(known.item, site.types(item)))
+    return (site.make.appended(stack, known, item),)
+
+
+@handles("TensorListPopBack")
+def pop_back(site: Site) -> Result:
+    known = site.new[0] = site.stack(0)
+    rest = site.make.part(site.inputs[0], 0, -1, known.dtype)
+    last = site.make.taken(site.inputs[0], known, _last(site, known))
+    return rest, site.make.shaped(last, known.dtype, known.item)
+
+
+def _last(site: Site, known: Stack) -> str:
+    length = site.make.add("Sub", site.make.length(site.inputs[0], known.dtype), site.make.constant([1]), T=INT32)
+    return site.make.reshaped(length, [], INT32)
+
+
+@handles("TensorListResize")
+def resize(site: Site) -> Result:
+    make, known = site.make, site.stack(0)
+    site.new[0] = known
+    size = make.vector(site.inputs[1])
+    kept = make.add(
+        "StridedSlice", site.inputs[0], make.constant([0]), size, make.constant([1]), T=known.dtype, Index=INT32,
+        begin_mask=1, end_mask=0, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0,
+    )  # fmt: skip
+    length = make.length(kept, known.dtype)
+    zeros = make.zeros(
+        make.add("Sub", size, length, T=INT32), make.part(make.shape(kept, known.dtype), 1, None), known.dtype
+    )
+    return (make.joined(kept, zeros, dtype=known.dtype),)
+
+
+@handles("TensorListConcatLists")
+def concat_lists(site: Site) -> Result:
+    known = site.new[0] = site.stack(0)
+    return (site.make.joined(*site.inputs, dtype=known.dtype),)
+
+
+# Reading
+
+
+@handles("TensorListStack")
+def stacked(site: Site) -> Result:
+    return (_of_items(site, site.inputs[0], site.stack(0), _static(site, site.inputs[1]), None),)
+
+
+@handles("TensorArrayGatherV3")
+def gathered_array(site: Site) -> Result:
+    _, indices, stack = site.inputs
+    shape: Shape | None = site.node.attrs["element_shape"]
+    if _is_whole_range(site, indices):
+        return (_of_items(site, stack, site.stacks[stack], shape, None),)
+    return (_of_items(site, site.make.taken(stack, site.stacks[stack], indices), site.stacks[stack], shape, None),)
+
+
+@handles("TensorListGather")
+def gathered(site: Site) -> Result:
+    stack, indices, shape = site.inputs
+    values = site.make.taken(stack, site.stack(0), indices)
+    return (_of_items(site, values, site.stack(0), _static(site, shape), None),)
+
+
+def _of_items(site: Site, tensor: str, known: Stack, shape: Shape | None, count: int | None) -> str:
+    shape = _merged(_merged(shape, known.item), None if (whole := site.types(site.node.output)) is None else whole[1:])
+    return site.make.shaped(tensor, known.dtype, None if shape is None else (count, *shape))
+
+
+@handles("TensorListGetItem")
+def get_item(site: Site) -> Result:
+    stack, index, shape = site.inputs
+    return (_item(site, stack, index, _static(site, shape)),)
+
+
+@handles("TensorArrayReadV3")
+def read(site: Site) -> Result:
+    _, index, stack = site.inputs
+    return (_item(site, stack, index, None),)
+
+
+def _item(site: Site, stack: str, index: str, shape: Shape | None) -> str:
+    known = site.stacks[stack]
+    return site.make.shaped(site.make.taken(stack, known, index), known.dtype, _merged(shape, known.item))
+
+
+@handles("TensorListLength")
+def length(site: Site) -> Result:
+    return (site.make.reshaped(site.make.length(site.inputs[0], site.stack(0).dtype), [], INT32),)
+
+
+@handles("TensorArraySizeV3")
+def size(site: Site) -> Result:
+    return (site.make.reshaped(site.make.length(site.inputs[1], site.stack(1).dtype), [], INT32),)
+
+
+@handles("TensorListElementShape")
+def element_shape(site: Site) -> Result:
+    dtype: DType = site.node.attrs["shape_type"]
+    dims = site.make.part(site.make.shape(site.inputs[0], site.stack(0).dtype), 1, None)
+    return (dims if dtype == INT32 else site.make.add("Cast", dims, SrcT=INT32, DstT=dtype, Truncate=False),)
+
+
+@handles("TensorListConcat", "TensorListConcatV2")
+def concatenated(site: Site) -> Result:
+    return _concatenated(site, site.inputs[0])
+
+
+@handles("TensorArrayConcatV3")
+def concatenated_array(site: Site) -> Result:
+    return _concatenated(site, site.inputs[1])
+
+
+def _concatenated(site: Site, stack: str) -> Result:
+    """The items, which are as long as each other, one after another, and the length of each."""
+    make, dtype = site.make, site.stacks[stack].dtype
+    shape = make.shape(stack, dtype)
+    dims = make.joined(make.constant([-1]), make.part(shape, 2, None))
+    values = make.add("Reshape", stack, dims, T=dtype, Tshape=INT32)
+    sizes = make.add("Fill", make.part(shape, 0, 1), _scalar(site, shape), T=INT32, index_type=INT32)
+    return values, make.add("Cast", sizes, SrcT=INT32, DstT=INT64, Truncate=False)
+
+
+def _scalar(site: Site, shape: str) -> str:
+    return site.make.reshaped(site.make.part(shape, 1, 2), [], INT32)
