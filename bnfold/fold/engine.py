@@ -12,6 +12,7 @@ import numpy as np
 from bnfold.fold.algebra import Affine, affine
 from bnfold.fold.backward import plan_backward
 from bnfold.fold.batch_norm import is_fused_batch_norm
+from bnfold.fold.bodies import fold_branches
 from bnfold.fold.fates import Fates
 from bnfold.fold.forge import Forged, fits, forge
 from bnfold.fold.forward import Meeting, plan_forward
@@ -66,7 +67,8 @@ def fold_batch_norms(inference: InferenceGraph, *, keep: str | None = None) -> F
     ValueError
         When ``keep`` is not a regular expression.
     """
-    return _Folder(inference, _pattern(keep)).fold()
+    folding = _Folder(inference, _pattern(keep)).fold()
+    return fold_branches(folding, fold_batch_norms)
 
 
 def _pattern(keep: str | None) -> re.Pattern[str] | None:

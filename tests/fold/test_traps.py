@@ -261,3 +261,43 @@ def test_norm_without_gamma_or_beta_is_folded() -> None:
         return net.fused(net.conv(y, 4, name="c2"), "bn2")
 
     assert all(isinstance(fate, Folded) for fate in fold(build(network, NHWC)).fates)
+
+
+@pytest.mark.parametrize("kind", ["if", "case"])
+def test_norm_in_a_branch_is_folded_there(kind: str) -> None:
+    """A runtime If: the convolution's weights are arguments of the branch, constants at the call."""
+
+    def network(net: Net, x: Any) -> Any:
+        kernel, gamma, beta, mean, variance = net.constant(3, 3, 3, 3), *(np.float32(v) for v in net.vectors(3))
+
+        def normed(data: Any) -> Any:
+            y = tf.nn.conv2d(data, kernel, 1, "SAME", name="conv")
+            y = tf.raw_ops.FusedBatchNormV3(
+                x=y, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=0.002, is_training=False
+            ).y
+            return tf.nn.relu(y)
+
+        chosen = tf.reduce_sum(x) > 0
+        if kind == "if":
+            y = tf.cond(chosen, lambda: normed(x), lambda: x * 2.0)
+        else:
+            y = tf.switch_case(tf.cast(chosen, tf.int32), [lambda: x + 1.0, lambda: normed(x)])
+        return tf.nn.tanh(y, name="after")
+
+    inference = build(network, (2, 7, 6, 3))
+    folding = fold(inference)
+    (call,) = [node for node in folding.inference.graph if node.op in ("If", "StatelessIf", "Case", "StatelessCase")]
+    attrs = [call.attrs[key] for key in ("then_branch", "branches") if key in call.attrs]
+    reference = attrs[0][1] if kind == "case" else attrs[0]
+    body = folding.inference.graph.functions[reference.name].graph
+    assert [node.op for node in body if node.op in ("FusedBatchNormV3", "Conv2D", "BiasAdd")] == ["Conv2D", "BiasAdd"]
+    assert len(folding.others) == 1
+
+
+def test_graph_with_branches_that_hold_no_map_is_left_alone() -> None:
+    def network(net: Net, x: Any) -> Any:
+        return tf.cond(tf.reduce_sum(x) > 0, lambda: tf.nn.relu(x), lambda: tf.tanh(x))
+
+    inference = build(network, NHWC)
+    folding = fold(inference)
+    assert {n.name: n for n in folding.inference.graph} == {n.name: n for n in inference.graph}
