@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -18,12 +19,14 @@ def from_graph_def(graph_def: Any) -> Graph:
 
     Ops that TensorFlow does not know stay as they are; for the others the attributes that the writer left out
     are filled with their defaults. Reference dtypes lose their ``_ref``; private attributes (``_class``) go.
+    A function that makes no sense is left out: training graphs carry many that inference never calls.
     """
     graph = Graph((_decode_node(proto) for proto in graph_def.node), producer=graph_def.versions.producer)
     results = {f.signature.name: [arg.name for arg in f.signature.output_arg] for f in graph_def.library.function}
     for function_def in graph_def.library.function:
-        function = _decode_function(function_def, graph_def.versions.producer, results)
-        graph.functions[function.name] = function
+        with suppress(KeyError, IndexError, TypeError, ValueError):  # of a data pipeline, most likely: nobody's loss
+            function = _decode_function(function_def, graph_def.versions.producer, results)
+            graph.functions[function.name] = function
     return graph
 
 

@@ -121,7 +121,7 @@ class _Inliner:
 
     def _flatten(self, name: str, call: Node, depth: int) -> Function:
         if name not in self._library:
-            raise LoadError(f"{call.name} calls {name!r}, a function that the file lacks", node=call.name)
+            raise LoadError(f"{call.name} calls {name!r}, a function that the file lacks or garbles", node=call.name)
         if name not in self._flat:
             if depth > _DEEPEST:
                 raise LoadError(f"functions call functions more than {_DEEPEST} deep", node=call.name)

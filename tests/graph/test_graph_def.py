@@ -167,6 +167,19 @@ def test_result_is_tensorflows_when_functions_were_written_and_read(first, sign)
     np.testing.assert_array_equal(run(graph, [concrete.outputs[0].name], {"x:0": x})[0], concrete(tf.constant(x)))
 
 
+def test_function_is_left_out_when_it_makes_no_sense():
+    """An input that no node gives, in a function of a data pipeline; the rest of the graph is as good as ever."""
+    proto = to_graph_def(Graph([Node("n", "SomethingNew")]))
+    broken = proto.library.function.add()
+    broken.signature.name = "broken"
+    broken.node_def.add(name="y", op="Neg", input=["absent:y:0"])
+    sound = proto.library.function.add()
+    sound.signature.name = "sound"
+    graph = from_graph_def(proto)
+    assert set(graph.functions) == {"sound"}
+    assert "n" in graph
+
+
 def test_argument_keeps_its_type_and_shape_when_a_function_is_read():
     concrete = _traced(lambda x: tf.cond(x[0, 0] > 0, lambda: x * 2, lambda: x), tf.TensorSpec((None, 4), tf.float16))
     graph = from_graph_def(concrete.graph.as_graph_def())
