@@ -16,6 +16,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: $(STAMP) ## install, convert a sample checkpoint, check it, show the report
+	mkdir -p demo
 	$(BIN)/bnfold inspect sample_models/separable_segmenter
 	$(BIN)/bnfold convert sample_models/separable_segmenter demo/segmenter.onnx
 	$(BIN)/bnfold check demo/segmenter.onnx
