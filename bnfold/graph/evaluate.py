@@ -91,8 +91,11 @@ def _import(graph: Graph, shapes: Mapping[str, Shape]) -> Any:
             graph.replace(graph[name].with_attrs(shape=shape))
     graph_def = to_graph_def(graph, without_values=_large_constants(graph))
     imported = tf.Graph()
-    with imported.as_default():
-        tf.graph_util.import_graph_def(graph_def, name="")
+    try:
+        with imported.as_default():
+            tf.graph_util.import_graph_def(graph_def, name="")
+    except tf.errors.NotFoundError as error:  # an op that TensorFlow does not know
+        raise ValueError(error.message) from error
     return imported
 
 
