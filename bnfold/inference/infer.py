@@ -6,28 +6,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bnfold.errors import InferenceError
 from bnfold.graph import Array, Graph, Shape, node_name
 from bnfold.graph.evaluate import with_types
-from bnfold.graph.graph_def import op_definition
 from bnfold.graph.stages import Endpoint, InferenceGraph, Note, SourceModel
-from bnfold.inference.binding import Averages
+from bnfold.inference.bind import bind_statistics
 from bnfold.inference.control_flow import Resolved, resolve
 from bnfold.inference.cut import Interface, cut
 from bnfold.inference.dropout import remove_dropout
 from bnfold.inference.freeze import fold_constants, freeze
-from bnfold.inference.fused import FusedBinder
 from bnfold.inference.given import current_value, fix, given_values
 from bnfold.inference.health import examine, refuse_poisoned
 from bnfold.inference.interface import find_interface
 from bnfold.inference.layers import Layer, Provenance, find_layers, parameters, record
 from bnfold.inference.legacy import modernise
 from bnfold.inference.loops import enter_constants
-from bnfold.inference.moments import MomentBinder, drop_renormalisation
 from bnfold.inference.moving_statistics import Update, find_updates
 from bnfold.inference.stored_values import StoredValues
 from bnfold.inference.training_flag import Flag, find_flags, leaves_of
-from bnfold.inference.unbound import bind_by_hand, bind_the_rest, refuse_unbound
 from bnfold.inference.variables import VARIABLE_OPS
 from bnfold.inference.weights import choose_weights
 
@@ -79,10 +74,10 @@ def infer(
     switched = _switch_off_training(whole, results, updates, given, source)
     interface = _renamed(interface, switched.resolved.renamed)
     results = [endpoint.tensor for endpoint in interface.outputs]
-    bound = _bind(switched, whole, updates, results, bind or {})
+    bound = bind_statistics(switched.resolved.graph, whole, updates, results, bind or {})
     forward, dropped = remove_dropout(bound.forward)
-    forward = _with_types(forward.pruned(results))
-    layers = find_layers(forward, bound.provenance)
+    forward = with_types(forward.pruned(results))
+    layers = find_layers(forward, Provenance(bound.fused, bound.moments, _flag_finder(switched, whole)))
     instead, about_weights = choose_weights(source, forward, weights)
     stored = StoredValues(
         source,
@@ -108,12 +103,6 @@ class _Switched:
     notes: tuple[Note, ...]
 
 
-@dataclass(frozen=True)
-class _BoundGraph:
-    forward: Graph
-    provenance: Provenance
-
-
 def _switch_off_training(
     whole: Graph, results: list[str], updates: tuple[Update, ...], given: Mapping[str, Array], source: SourceModel
 ) -> _Switched:
@@ -128,29 +117,6 @@ def _switch_off_training(
     return _Switched(resolved, flags, notes)
 
 
-def _bind(
-    switched: _Switched,
-    whole: Graph,
-    updates: tuple[Update, ...],
-    results: list[str],
-    by_hand: Mapping[str, tuple[str, str]],
-) -> _BoundGraph:
-    _refuse_unknown_variables(whole, by_hand)
-    forward = switched.resolved.graph.pruned(results)
-    _refuse_unknown_ops(forward)
-    forward = _with_types(forward)
-    averages = Averages(forward.copy(), whole, updates)
-    fused = FusedBinder(forward, whole, averages, by_hand).bind()
-    binder = MomentBinder(forward, whole, averages)
-    bind_by_hand(binder, by_hand)
-    binder.bind()
-    drop_renormalisation(forward, averages, binder.evidence)
-    bind_the_rest(binder)
-    forward = _with_types(forward.pruned(results))
-    refuse_unbound(forward)
-    return _BoundGraph(forward, Provenance(fused, binder.evidence, _flag_finder(switched, whole)))
-
-
 def _flag_finder(switched: _Switched, whole: Graph) -> Callable[[Iterable[str]], str | None]:
     names = {flag.node: str(flag) for flag in switched.flags}
 
@@ -163,37 +129,6 @@ def _flag_finder(switched: _Switched, whole: Graph) -> Callable[[Iterable[str]],
         return None
 
     return flag_of
-
-
-def _refuse_unknown_variables(whole: Graph, by_hand: Mapping[str, tuple[str, str]]) -> None:
-    for layer, names in by_hand.items():
-        for name in names:
-            if name not in whole or whole[name].op not in VARIABLE_OPS:
-                raise InferenceError(
-                    f"cannot bind {layer}: the graph has no variable {name}",
-                    hint="name variables of the graph: bnfold inspect lists the batch norms and theirs",
-                )
-
-
-def _refuse_unknown_ops(forward: Graph) -> None:
-    """TensorFlow must run the inference graph: it is what the result is compared with."""
-    unknown = {node.op: node.name for node in forward if op_definition(node.op) is None}
-    if unknown:
-        listed = ", ".join(f"{op} ({name})" for op, name in unknown.items())
-        raise InferenceError(
-            f"the outputs need ops that this TensorFlow does not know: {listed}",
-            hint="name outputs or inputs that leave them out: --output, --input",
-            node=next(iter(unknown.values())),
-        )
-
-
-def _with_types(graph: Graph) -> Graph:
-    try:
-        return with_types(graph)
-    except ValueError as error:
-        raise InferenceError(
-            f"TensorFlow refuses the graph: {error}", hint="check the shapes given with --input"
-        ) from error
 
 
 def _statistics(layers: list[Layer]) -> dict[str, str]:

@@ -119,7 +119,7 @@ def _fused_layer(graph: Graph, node: Node, provenance: Provenance) -> Layer:
 
 
 def _unfused_layer(graph: Graph, norm: Normalisation, provenance: Provenance) -> Layer:
-    tensors = {"moving_variance": norm.variance, "moving_mean": norm.mean, "gamma": norm.gamma, "beta": norm.beta}
+    tensors = {"gamma": norm.gamma, "beta": norm.beta, "moving_mean": norm.mean, "moving_variance": norm.variance}
     found = {role: tensor for role, tensor in tensors.items() if tensor is not None}
     variables = _variables(graph, found)
     evidence = dict.fromkeys(provenance.moments[v] for v in variables.values() if v in provenance.moments)
@@ -198,7 +198,6 @@ def record(layer: Layer, values: Mapping[str, Array], final: Graph) -> BatchNorm
     first = final[nodes[0]]
     inside = {f"{name}:0" for name in nodes}
     x = next((t for t in first.inputs if t not in inside and final.value(t) is None), first.inputs[0])
-    variance = values["moving_variance"]
     return BatchNorm(
         name=layer.name,
         form=layer.form,
@@ -209,8 +208,8 @@ def record(layer: Layer, values: Mapping[str, Array], final: Graph) -> BatchNorm
         channel_axis=layer.channel_axis,
         gamma=values.get("gamma"),
         beta=values.get("beta"),
-        moving_mean=values.get("moving_mean", np.zeros_like(variance)),
-        moving_variance=variance,
+        moving_mean=values["moving_mean"],
+        moving_variance=values["moving_variance"],
         epsilon=layer.epsilon,
         variables=layer.variables,
         evidence=layer.evidence,

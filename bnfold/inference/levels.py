@@ -49,7 +49,7 @@ class Levels:
             return Level.DATA
         level = self.of_node(node.name)
         if level is Level.DATA and node.op.startswith("FusedBatchNorm") and output_index(tensor) > 0:
-            return Level.STATISTIC
+            return Level.STATISTIC if node.attrs["is_training"] else Level.CONSTANT
         return level
 
     def of_node(self, name: str) -> Level:

@@ -39,7 +39,9 @@ class MomentBinder:
         position = {node.name: index for index, node in enumerate(self.forward.topological())}
         averaged = [tensor for tensor in self.averages.tensors() if node_name(tensor) in position]
         for tensor in sorted(averaged, key=lambda t: position[node_name(t)]):
-            if levels[tensor] is not Level.STATISTIC or not self.is_of_data(tensor, levels):
+            if not self.forward.readers(tensor) or levels[tensor] is not Level.STATISTIC:
+                continue
+            if not self.is_of_data(tensor, levels):
                 continue
             layer = layer_name(node_name(tensor))
             bound = self.averages.keeper(tensor, layer)

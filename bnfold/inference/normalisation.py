@@ -33,10 +33,8 @@ class Normalisation:
     x, y : str
     nodes : tuple of str
         The nodes on the data's way, in order.
-    mean : str or None
-        Tensor; None where nothing is subtracted (the mean was folded into the shift).
-    variance : str
-        Tensor.
+    mean, variance : str
+        Tensors.
     epsilon : float
     gamma, beta : str or None
         Tensors.
@@ -49,7 +47,7 @@ class Normalisation:
     x: str
     y: str
     nodes: tuple[str, ...]
-    mean: str | None
+    mean: str
     variance: str
     epsilon: float
     gamma: str | None
@@ -142,7 +140,9 @@ def _around(graph: Graph, levels: Levels, root: Node, variance: str, epsilon: fl
             continue
         seen.update(run.nodes)
         found = run.parameters(root.name)
-        statistics = [variance] if found.mean is None else [variance, found.mean]
+        if found.mean is None:
+            continue  # scaled by a deviation, but not centred
+        statistics = (variance, found.mean)
         yield Normalisation(
             name=layer_name(root.name),
             root=root.name,

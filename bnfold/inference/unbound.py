@@ -18,27 +18,22 @@ from bnfold.inference.variables import TRANSPARENT, VARIABLE_OPS, variables_behi
 RESHAPES = TRANSPARENT | {"Transpose", "Pad"}
 
 
-def bind_by_hand(binder: MomentBinder, by_hand: Mapping[str, tuple[str, str]]) -> set[str]:
-    """Bind the batch norms in primitives that the user has named, in place; return their names."""
-    done = set()
-    for norm in _unbound(binder.forward):
-        if norm.name in by_hand and norm.mean is not None:
+def bind_by_hand(binder: MomentBinder, by_hand: Mapping[str, tuple[str, str]]) -> None:
+    """Bind the batch norms in primitives that the user has named, in place."""
+    for norm in unbound_normalisations(binder.forward) if by_hand else ():
+        if norm.name in by_hand:
             mean, variance = by_hand[norm.name]
             _put(binder, norm, Bound(mean, "bound by hand"), Bound(variance, "bound by hand"))
-            done.add(norm.name)
-    return done
 
 
 def bind_the_rest(binder: MomentBinder) -> None:
     """Bind, in place, batch norms in primitives by a twin with the same gamma and beta, or by their scope."""
     forward = binder.forward
     twins = {
-        _parameters(forward, norm): (norm.mean, norm.variance)
-        for norm in find_normalisations(forward)
-        if norm.is_bound and norm.mean is not None
+        _parameters(forward, norm): (norm.mean, norm.variance) for norm in find_normalisations(forward) if norm.is_bound
     }
     known = {node.name: node for node in binder.whole if node.op in VARIABLE_OPS}
-    for norm in _unbound(forward):
+    for norm in unbound_normalisations(forward):
         own = _parameters(forward, norm)
         pairs = siblings(own, known)
         if own and own in twins:
@@ -50,14 +45,13 @@ def bind_the_rest(binder: MomentBinder) -> None:
 
 
 def _put(binder: MomentBinder, norm: Normalisation, mean: Bound, variance: Bound) -> None:
-    assert norm.mean is not None
     binder.put(norm.mean, mean, norm.name)
     binder.put(norm.variance, variance, norm.name)
 
 
-def _unbound(forward: Graph) -> list[Normalisation]:
-    """Batch norms in primitives by the moments of the batch; without a mean it is some other normalisation."""
-    return [norm for norm in find_normalisations(forward) if not norm.is_bound and norm.mean is not None]
+def unbound_normalisations(forward: Graph) -> list[Normalisation]:
+    """Batch norms in primitives that normalise by the moments of the batch."""
+    return [norm for norm in find_normalisations(forward) if not norm.is_bound]
 
 
 def _parameters(forward: Graph, norm: Normalisation) -> tuple[str, ...]:
@@ -80,7 +74,7 @@ def refuse_unbound(forward: Graph) -> None:
         _unbound_layer(forward, layer_name(node.name), node.tensor(BATCH_MEAN), node.tensor(BATCH_VARIANCE))
         for node in fused
     ]
-    layers += [_unbound_layer(forward, n.name, n.mean, n.variance) for n in _unbound(forward) if n.mean is not None]
+    layers += [_unbound_layer(forward, n.name, n.mean, n.variance) for n in unbound_normalisations(forward)]
     if layers:
         names = list(dict.fromkeys(layer.name for layer in layers))
         raise UnboundError(
