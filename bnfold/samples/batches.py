@@ -18,6 +18,9 @@ Feeds = dict[str, Array]
 SIZES = (32, 64, 48, 100, 28, 96, 128, 160, 192, 224, 227, 256, 299, 331, 512, 16, 8, 4, 2, 1)
 """Sizes tried for dimensions that the graph leaves open, the cheap ones first; some networks take only a few."""
 
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 3, 5, 6, 10)
+"""Batches tried where the batch is open; batch norms over virtual batches take multiples of those alone."""
+
 RANKS = 16
 """More axes than any tensor has."""
 
@@ -52,7 +55,7 @@ class Plan:
     Attributes
     ----------
     shapes : tuple of dict of str to shape
-        One or two sets of concrete shapes, the batch axis 1 where it is open.
+        One or two sets of concrete shapes, the batch axis 1 where it is open and the graph takes that.
     open_batch : frozenset of str
         Inputs whose first axis is the batch, and open.
     batch : int
@@ -83,33 +86,46 @@ def plan(shapes: Mapping[str, Shape], runs: Callable[[Mapping[str, tuple[int, ..
     """
     open_batch = frozenset(name for name, shape in shapes.items() if shape and shape[0] is None)
     has_open = any(size is None for shape in shapes.values() for size in shape[1:])
-    fixed = {shape[0] for shape in shapes.values() if len(shape) > 1}
-    reason = "nothing was tried"
-    for size in SIZES if has_open else SIZES[:1]:
-        chosen = _filled(shapes, dict.fromkeys(range(RANKS), size))
-        if (refusal := runs(chosen)) is None:
-            break
-        reason = refusal
-    else:
-        raise VerificationError(
-            f"TensorFlow runs the graph in none of the shapes tried: {reason}",
-            hint="give the input's shape (--input NAME=SHAPE) or samples of your own (--data)",
-        )
+    batch, size, chosen = _first_that_runs(shapes, runs, BATCHES if open_batch else BATCHES[:1], has_open)
     notes = []
-    if open_batch and (refusal := runs(_with_batch(chosen, open_batch, 2))) is not None:
+    if batch > 1:
+        open_batch = frozenset()
+        notes.append(f"TensorFlow's graph takes batches of {batch}, not of 1")
+    elif open_batch and (refusal := runs(_with_batch(chosen, open_batch, 2))) is not None:
         open_batch = frozenset()
         notes.append(f"TensorFlow's graph runs with batch 1 alone: {refusal}")
     found = [chosen]
     if has_open:
-        found += _second_size(shapes, size, runs)
+        found += _second_size(shapes, batch, size, runs)
         if len(found) == 1:
             notes.append(f"of the sizes tried the graph takes only {size} in its open dimensions")
-    (batch,) = fixed if len(fixed) == 1 else (None,)
-    return Plan(tuple(found), open_batch, batch or 1, tuple(notes))
+    fixed = {shape[0] for shape in shapes.values() if len(shape) > 1}
+    (whole,) = fixed if len(fixed) == 1 else (None,)
+    return Plan(tuple(found), open_batch, whole or batch, tuple(notes))
+
+
+def _first_that_runs(
+    shapes: Mapping[str, Shape],
+    runs: Callable[[Mapping[str, tuple[int, ...]]], str | None],
+    batches: Sequence[int],
+    has_open: bool,
+) -> tuple[int, int, dict[str, tuple[int, ...]]]:
+    """The first batch and size that the reference runs in."""
+    reason = ""
+    for batch in batches:
+        for size in SIZES if has_open else SIZES[:1]:
+            chosen = _filled(shapes, batch, dict.fromkeys(range(RANKS), size))
+            if (refusal := runs(chosen)) is None:
+                return batch, size, chosen
+            reason = reason or refusal
+    raise VerificationError(
+        f"TensorFlow runs the graph in none of the shapes tried: {reason}",
+        hint="give the input's shape (--input NAME=SHAPE) or samples of your own (--data)",
+    )
 
 
 def _second_size(
-    shapes: Mapping[str, Shape], size: int, runs: Callable[[Mapping[str, tuple[int, ...]]], str | None]
+    shapes: Mapping[str, Shape], batch: int, size: int, runs: Callable[[Mapping[str, tuple[int, ...]]], str | None]
 ) -> list[dict[str, tuple[int, ...]]]:
     """Another set of sizes: height and width unequal if the graph can, else a larger square."""
     axes = range(RANKS)
@@ -120,17 +136,17 @@ def _second_size(
         dict.fromkeys(axes, size * 2),
     )
     for sizes in attempts:
-        candidate = _filled(shapes, sizes)
+        candidate = _filled(shapes, batch, sizes)
         if runs(candidate) is None:
             return [candidate]
     return []
 
 
-def _filled(shapes: Mapping[str, Shape], sizes: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
+def _filled(shapes: Mapping[str, Shape], batch: int, sizes: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
     filled = {}
     for name, shape in shapes.items():
         rest = [sizes[axis] if size is None else size for axis, size in enumerate(shape) if axis > 0]
-        filled[name] = (1 if shape[0] is None else shape[0], *rest) if shape else ()
+        filled[name] = (batch if shape[0] is None else shape[0], *rest) if shape else ()
     return filled
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 import numpy as np
 
@@ -16,7 +17,7 @@ INTEGER_SHARE = 1e-4
 rounding may fall either way. None at all where the output has fewer than 10,000 elements."""
 
 QUIET = 1e-3
-"""A sample on which the output is this much smaller than elsewhere is judged by that share of the largest output."""
+"""Where most samples give nothing but zeros, the others are judged by at least this share of the largest output."""
 
 
 def is_inexact(array: Array) -> bool:
@@ -158,8 +159,10 @@ class OutputFigures:
         return [mode for mode in modes if _faults(samples, mode, tolerance, noise, self.exact_values)]
 
     def _with_scales(self) -> list[Sample]:
-        largest = max((s.scale for s in self.samples), default=0.0)
-        return [replace(s, scale=max(s.scale, QUIET * largest)) for s in self.samples]
+        """The samples, quiet ones judged by what the output usually is: there its terms cancel, not its errors."""
+        scales = [s.scale for s in self.samples]
+        usual = max(median(scales), QUIET * max(scales)) if scales else 0.0
+        return [replace(s, scale=max(s.scale, usual)) for s in self.samples]
 
     def _reason(self, samples: Sequence[Sample], faults: Mapping[str, list[Sample]], tolerance: Tolerance) -> str:
         for mode, bad in faults.items():

@@ -15,8 +15,8 @@ Mode = str
 class Tolerance:
     """How far an output may be from TensorFlow's.
 
-    For each sample, ``scale`` is the largest magnitude that TensorFlow's output has there, and the output is equal
-    when ``max|onnx − tf| ≤ rtol · scale + atol``.
+    For each sample, ``scale`` is the largest magnitude that TensorFlow's output has there, or the median of that over
+    all samples where it is less. The output is equal when ``max|onnx − tf| ≤ rtol · scale + atol``.
 
     Attributes
     ----------
