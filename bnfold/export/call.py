@@ -187,13 +187,18 @@ class Call:
         works on the parts.
         """
         dtype = part_dtype(dtype or self.dtype(0))
-        wide = widening(op, dtype, self.opset)
-        if wide is None:
-            raise self.refusal(f"onnxruntime has no {op} for {dtype} or a wider dtype")
+        wide = self.wide_dtype(op, dtype)
         if wide == dtype:
             return self.emit(op, *inputs, **attrs)
         result = self.emit(op, *(self.cast(value, wide) if value else "" for value in inputs), **attrs)
         return result if op in _GIVES_BOOL else self.cast(result, dtype)
+
+    def wide_dtype(self, op: str, dtype: DType) -> DType:
+        """The dtype in which onnxruntime can do ``op`` for ``dtype``; the node is refused when there is none."""
+        wide = widening(op, dtype, self.opset)
+        if wide is None:
+            raise self.refusal(f"onnxruntime has no {op} for {dtype} or a wider dtype")
+        return wide
 
     def reduce(self, op: str, value: str, axes: Sequence[int] | None, *, keepdims: bool = False) -> str:
         """ReduceSum and kin over stored ``axes`` (None: all), which are an input or an attribute by opset."""

@@ -32,7 +32,9 @@ KERNELS: dict[str, frozenset[str]] = {
         "MaxPool DepthToSpace SpaceToDepth": f"{_FLOATS} int8 uint8",
         "ReduceSum ReduceMean ReduceProd ReduceL2 ReduceSumSquare ReduceLogSumExp CumSum": f"{_FLOATS} int32 int64",
         "ReduceMax ReduceMin ArgMax ArgMin": f"{_FLOATS} int8 int32 int64 uint8",
+        "TopK": f"{_FLOATS} int8 int32 int64 uint8",
         "And Or Xor Not": "bool",
+        "TopK": "float16 float32 float64 int8 int32 int64 uint8",
         "Resize": "float16 float32 int8 int32 uint8",
         "NonZero": "float16 float32 int32 int64 uint8 bool",
     }.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.export.call import Call
-from bnfold.export.placement import Follows
+from bnfold.export.placement import Follows, Measures
 from bnfold.export.table import FLOATS, lowers
 from bnfold.graph.dtypes import FLOAT32
 
@@ -94,3 +94,13 @@ def lower_local_response_normalisation(call: Call) -> str:
     swap.insert(1, swap.pop(channels))
     back = [swap.index(position) for position in range(len(swap))]
     return call.transpose(call.widened("LRN", call.transpose(call.input(0), swap), **attrs), back)
+
+
+@lowers("L2Loss", dtypes=FLOATS, placement=Measures())
+def lower_l2_loss(call: Call) -> str:
+    """Half the sum of squares, of all elements in whatever order."""
+    dtype = call.dtype()
+    wide = call.wide_dtype("ReduceSumSquare", dtype)
+    value = call.input(0) if wide == dtype else call.cast(call.input(0), wide)
+    half = call.emit("Mul", call.reduce("ReduceSumSquare", value, None), call.scalar(0.5, wide))
+    return half if wide == dtype else call.cast(half, dtype)

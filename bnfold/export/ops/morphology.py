@@ -1,0 +1,65 @@
+"""Grey-scale dilation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnfold.export.call import Call
+from bnfold.export.ops.window import Window, known_pads, pad_at_run_time
+from bnfold.export.placement import SPATIAL
+from bnfold.export.table import FLOATS, lowers
+from bnfold.graph.dtypes import INT64
+
+_NARROW = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
+_FAR_BELOW = -(2**48)
+
+
+@lowers("Dilation2D", dtypes=(*FLOATS, *_NARROW), placement=SPATIAL)
+def lower_dilation(call: Call) -> str:
+    """The largest, over the window, of image plus filter: one shifted sum for each place in the filter.
+
+    Integers are widened, so that what stands for padding stays below all sums.
+    """
+    height, width, _ = call.known_shape(1)
+    if height is None or width is None:
+        raise call.refusal("the shape of its filter is not known")
+    strides, rates = call.attr("strides")[1:3], call.attr("rates")[1:3]
+    window = Window((height, width), tuple(strides), tuple(rates), call.attr("padding"))
+    dtype = call.dtype()
+    wide = dtype if dtype.is_floating else INT64
+    value = call.input(0) if wide == dtype else call.cast(call.input(0), wide)
+    value = _padded(call, value, window, call.scalar(-np.inf if wide.is_floating else _FAR_BELOW, wide))
+    sums = [
+        call.widened("Add", _shifted(call, value, window, row, column), _weight(call, row, column), dtype=wide)
+        for row in range(height)
+        for column in range(width)
+    ]
+    largest = sums[0] if len(sums) == 1 else call.widened("Max", *sums, dtype=wide)
+    return largest if wide == dtype else call.cast(largest, dtype)
+
+
+def _padded(call: Call, value: str, window: Window, fill: str) -> str:
+    pads = known_pads(window, call.known_shape(0)[1:3])
+    if pads is None:
+        return pad_at_run_time(call, value, window, fill)
+    if not any(map(any, pads)):
+        return value
+    amounts = [0, 0, *(before for before, _ in pads), 0, 0, *(after for _, after in pads)]
+    return call.emit("Pad", value, call.ints(amounts), fill)
+
+
+def _shifted(call: Call, value: str, window: Window, row: int, column: int) -> str:
+    starts = [row * window.dilations[0], column * window.dilations[1]]
+    ends = [start - reach + 1 or 2**62 for start, reach in zip(starts, window.reach, strict=True)]
+    return call.emit("Slice", value, call.ints(starts), call.ints(ends), call.ints([2, 3]), call.ints(window.strides))
+
+
+def _weight(call: Call, row: int, column: int) -> str:
+    """The filter at one place, one number for each channel, along axis 1."""
+    wide = call.dtype() if call.dtype().is_floating else INT64
+    array = call.value(1)
+    if array is not None:
+        return call.constant(array[row, column].astype(wide.numpy).reshape(-1, 1, 1))
+    place = call.emit("Gather", call.input(1), call.scalar(row, INT64), axis=0)
+    place = call.reshape(call.emit("Gather", place, call.scalar(column, INT64), axis=0), [-1, 1, 1])
+    return place if call.dtype().is_floating else call.cast(place, wide)

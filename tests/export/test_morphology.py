@@ -1,0 +1,31 @@
+"""Grey-scale dilation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers, random
+
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize(("stride", "rate"), [(1, 1), (2, 1), (1, 2), (3, 2)])
+@pytest.mark.parametrize("shape", [(2, 9, 8, 4), (None, None, None, 4)])
+def test_dilation_is_the_same(padding, stride, rate, shape):
+    weights = random(3, 2, 4, seed=1)
+
+    def build(x):
+        return tf.nn.dilation2d(x, weights, [1, stride, stride, 1], padding, "NHWC", [1, rate, rate, 1])
+
+    assert_lowers(build, {"x": random(2, 9, 8, 4)}, shapes={"x": shape})
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32, np.uint8])
+def test_dilation_keeps_its_dtype(dtype):
+    weights = random(2, 3, 4, seed=1, dtype=dtype)
+    x = random(1, 5, 6, 4, dtype=dtype)
+    assert_lowers(lambda x: tf.nn.dilation2d(x, weights, [1] * 4, "SAME", "NHWC", [1] * 4), {"x": x})
+    assert_lowers(lambda x, w: tf.nn.dilation2d(x, w, [1] * 4, "SAME", "NHWC", [1] * 4), {"x": x, "w": weights})

@@ -1,0 +1,84 @@
+"""Non-maximum suppression against TensorFlow: overlapping boxes of random sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers
+
+from bnfold.errors import ExportError
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+
+
+def boxes(count, seed=0):
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(0, 0.7, (count, 2))
+    return np.concatenate([corner, corner + rng.uniform(0.1, 0.6, (count, 2))], -1).astype(np.float32)
+
+
+def scores(*shape, seed=1):
+    return np.random.default_rng(seed).uniform(0, 1, shape).astype(np.float32)
+
+
+FEEDS = {"boxes": boxes(40), "scores": scores(40)}
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.8])
+def test_suppression_is_the_same(overlap):
+    for limit in (5, 100):
+        assert_lowers(lambda b, s, k=limit: tf.raw_ops.NonMaxSuppression(
+            boxes=b, scores=s, max_output_size=k, iou_threshold=overlap), FEEDS)  # fmt: skip
+        assert_lowers(lambda b, s, k=limit: tf.raw_ops.NonMaxSuppressionV2(
+            boxes=b, scores=s, max_output_size=k, iou_threshold=overlap), FEEDS, dynamic=True)  # fmt: skip
+
+
+@pytest.mark.parametrize("least", [0.0, 0.5, float("-inf")])
+def test_suppression_is_the_same_when_scores_have_a_least(least):
+    def build(b, s):
+        return tf.image.non_max_suppression(b, s, 20, 0.4, least)
+
+    assert_lowers(build, FEEDS, {"boxes": boxes(7, 3), "scores": scores(7, seed=4)}, dynamic=True)
+
+
+def test_suppression_is_the_same_when_its_thresholds_are_computed():
+    def build(b, s, k, overlap):
+        return tf.image.non_max_suppression(b, s, k, overlap, 0.2)
+
+    assert_lowers(build, {**FEEDS, "k": np.int32(6), "overlap": np.float32(0.4)})
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_suppression_says_how_many_when_padded(padded):
+    def build(b, s):
+        four = tf.raw_ops.NonMaxSuppressionV4(boxes=b, scores=s, max_output_size=30, iou_threshold=0.4,
+            score_threshold=0.3, pad_to_max_output_size=padded)  # fmt: skip
+        five = tf.raw_ops.NonMaxSuppressionV5(boxes=b, scores=s, max_output_size=30, iou_threshold=0.4,
+            score_threshold=0.3, soft_nms_sigma=0.0, pad_to_max_output_size=padded)  # fmt: skip
+        return [*four, *five]
+
+    assert_lowers(build, FEEDS)
+
+
+def test_suppression_is_refused_when_soft():
+    def build(b, s):
+        return list(tf.image.non_max_suppression_with_scores(b, s, 10, soft_nms_sigma=0.5))
+
+    with pytest.raises(ExportError, match="soft"):
+        assert_lowers(build, FEEDS)
+
+
+@pytest.mark.parametrize("own", [1, 3])
+@pytest.mark.parametrize("per_class", [True, False])
+@pytest.mark.parametrize("limits", [(4, 8), (4, 40), (20, 10)])
+def test_combined_suppression_is_the_same(own, per_class, limits):
+    each, total = limits
+    several = np.stack([[boxes(12, seed=10 * b + c) for c in range(own)] for b in range(2)]).transpose(0, 2, 1, 3)
+
+    def build(b, s):
+        return list(tf.image.combined_non_max_suppression(
+            b * 1.3, s, each, total, 0.4, 0.25, pad_per_class=per_class, clip_boxes=True))  # fmt: skip
+
+    feeds = {"b": np.ascontiguousarray(several), "s": scores(2, 12, 3)}
+    assert_lowers(build, feeds, shapes={"b": (None, 12, own, 4), "s": (None, 12, 3)})
