@@ -185,7 +185,7 @@ class _Folder:
     def _split(self, chain: Chain, norms: Sequence[str], reason: str) -> bool:
         """Move the scale forward alone, where the shift that stays is fewer ops: s·x + t = s·(x + t/s)."""
         map_ = chain.map
-        if map_.is_scale or map_.is_shift or not map_.scale.all():
+        if map_.is_scale or map_.is_shift or not map_.scale.all() or self.scene.graph[chain.nodes[0]].op == "Cast":
             return False
         rest = affine(np.ones_like(map_.scale), map_.shift / map_.scale)
         if not self._can_write(rest, chain):
@@ -208,6 +208,8 @@ class _Folder:
         """Write a chain that stays as one map, where that is fewer ops."""
         last, layout = node_name(chain.y), self._batch_norm_layout(chain)
         after = work_of_map(chain.map, fused=layout is not None)
+        if layout is None and self.scene.graph[chain.nodes[0]].op == "Cast":
+            return False  # a Mul and an Add in the narrow type would round twice
         if not after.less_than(work) or not self._can_write(chain.map, chain):
             return False
         if norms:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bnfold.fold.algebra import Affine, Array, affine, identity, joined
+from bnfold.fold.algebra import Affine, Array, affine
 from bnfold.fold.row import Before, Behind, Maps, Op, Passage, Refused, Through
 
 UNSHAPED = "its shape is not known"
@@ -29,6 +29,11 @@ def one_to_one(
         return outer if isinstance(outer, Refused) else Passage([outer])
 
     return behind, before
+
+
+def must_rise(op: Op, map_: Affine) -> Refused | None:
+    """Why ``map_`` does not pass an op that keeps order only, if it turns it anywhere."""
+    return None if (map_.scale >= 0).all() else op.refuse("a scale below 0 does not pass it")
 
 
 def _same(_op: Op, map_: Affine) -> Affine:
@@ -208,89 +213,6 @@ def _scatter(array: Array, axis: int, size: int, chosen: Array, rest: float) -> 
     return whole
 
 
-# Branches
-
-
-def _concat(op: Op) -> tuple[range, int, list[int | None]] | Refused:
-    """Positions of the data inputs, the axis, and the size of each along it."""
-    last = len(op.node.inputs) - 1
-    positions = range(1, last + 1) if op.node.op == "Concat" else range(last)
-    axes, shapes = op.integers(0 if op.node.op == "Concat" else last), [op.shape(i) for i in positions]
-    if axes is None or any(shape is None for shape in shapes):
-        return op.refuse(UNSHAPED)
-    known = [shape for shape in shapes if shape is not None]
-    axis = axes[0] % len(known[0])
-    return positions, axis, [shape[axis] for shape in known]
-
-
-def _concat_back(op: Op, maps: Maps) -> list[Passage] | Refused:
-    found, map_ = _concat(op), maps[0]
-    if isinstance(found, Refused):
-        return found
-    assert map_ is not None
-    positions, axis, sizes = found
-    parts = [map_] * len(sizes)
-    if axis in map_.varying:
-        known = [size for size in sizes if size is not None]
-        if len(known) < len(sizes):
-            return op.refuse(UNSHAPED)
-        parts = map_.split(axis, known)
-    inputs: list[Affine | None] = [None] * len(op.node.inputs)
-    for position, part in zip(positions, parts, strict=True):
-        inputs[position] = part
-    return [Passage(inputs)]
-
-
-def _concat_forth(op: Op, maps: Maps) -> Passage | Refused:
-    found = _concat(op)
-    if isinstance(found, Refused):
-        return found
-    positions, axis, sizes = found
-    rank = len(op.shape(positions[0]) or ())
-    parts = [maps[position] or identity(rank) for position in positions]
-    if all(part.equals(parts[0]) and axis not in part.varying for part in parts):
-        return Passage([parts[0]])
-    known = [size for size in sizes if size is not None]
-    if len(known) < len(sizes):
-        return op.refuse(UNSHAPED)
-    return Passage([joined(parts, axis, known)])
-
-
-def _split(op: Op) -> tuple[int, int, list[int]] | Refused:
-    """Position of the data input, the axis, and the sizes of the outputs along it."""
-    data = 1 if op.node.op == "Split" else 0
-    axes, count = op.integers(0 if op.node.op == "Split" else 2), op.node.attrs["num_split"]
-    shapes = [op.shape_out(index) for index in range(count)]
-    if axes is None or any(shape is None for shape in shapes):
-        return op.refuse(UNSHAPED)
-    axis = axes[0] % len(shapes[0] or ())
-    sizes = [shape[axis] for shape in shapes if shape is not None]
-    known = [size for size in sizes if size is not None]
-    return (data, axis, known) if len(known) == count else op.refuse(UNSHAPED)
-
-
-def _split_back(op: Op, maps: Maps) -> list[Passage] | Refused:
-    found = _split(op)
-    if isinstance(found, Refused):
-        return found
-    data, axis, sizes = found
-    rank = next(map_.rank for map_ in maps if map_ is not None)
-    inputs: list[Affine | None] = [None] * len(op.node.inputs)
-    inputs[data] = joined([map_ or identity(rank) for map_ in maps], axis, sizes)
-    return [Passage(inputs)]
-
-
-def _split_forth(op: Op, maps: Maps) -> Passage | Refused:
-    found = _split(op)
-    if isinstance(found, Refused):
-        return found
-    data, axis, sizes = found
-    map_ = maps[data]
-    if map_ is None:
-        return op.refuse("the map reaches it through an input that is not its data")
-    return Passage(map_.split(axis, sizes))
-
-
 SHAPES = (
     Through(
         "identity",
@@ -347,21 +269,5 @@ SHAPES = (
         ("s·x[i] + t = (s'·x + t')[i]", "s'[i], t'[i] = s, t; elsewhere 1, 0"),
         "what is taken is constant",
         *one_to_one(_slice_back, _slice_forth),
-    ),
-    Through(
-        "concat",
-        ("ConcatV2", "Concat"),
-        ("s·concat(a, b) + t = concat(s₁·a + t₁, s₂·b + t₂)", "s₁, s₂ = s split as the channels are, or both s"),
-        "each branch can take its part",
-        _concat_back,
-        _concat_forth,
-    ),
-    Through(
-        "split",
-        ("Split", "SplitV"),
-        ("(s₁·a + t₁, s₂·b + t₂) = split(s·x + t)", "s = concat(s₁, s₂)"),
-        "backward, the other parts keep the identity",
-        _split_back,
-        _split_forth,
     ),
 )

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bnfold.fold.algebra import Affine, Array, affine, identity
+from bnfold.fold.algebra import Affine, Array
 from bnfold.fold.row import Before, Behind, Maps, Op, Passage, Refused, Through
-from bnfold.fold.through_shapes import UNSHAPED, one_to_one
+from bnfold.fold.through_shapes import must_rise, one_to_one
 
 # Averages and maxima
 
@@ -23,12 +23,8 @@ def _window(op: Op, map_: Affine) -> Affine | Refused:
     return map_
 
 
-def _rising(op: Op, map_: Affine) -> Refused | None:
-    return None if (map_.scale >= 0).all() else op.refuse("a scale below 0 does not pass it")
-
-
 def _maximum_window(op: Op, map_: Affine) -> Affine | Refused:
-    return _rising(op, map_) or _window(op, map_)
+    return must_rise(op, map_) or _window(op, map_)
 
 
 def _reduced_axes(op: Op) -> list[int] | Refused:
@@ -45,7 +41,7 @@ def _reduction(scale_only: bool, rising: bool, forth: bool) -> Callable[[Op, Aff
         axes = _reduced_axes(op)
         if isinstance(axes, Refused):
             return axes
-        if rising and (refusal := _rising(op, map_)):
+        if rising and (refusal := must_rise(op, map_)):
             return refusal
         kept = op.node.attrs["keep_dims"]
         if forth and map_.varying & set(axes):
@@ -128,98 +124,13 @@ def _pad_before(op: Op, maps: Maps) -> Passage | Refused:
     return _pad(forth=True)(op, maps[0])
 
 
-# Rectifiers and clips
+# Rectifiers
 
 
 def _rectifier(op: Op, map_: Affine) -> Affine | Refused:
     if not map_.is_scale:
         return op.refuse("a shift does not pass it")
-    return _rising(op, map_) or map_
-
-
-def _extremum_behind(op: Op, maps: Maps) -> list[Passage] | Refused:
-    map_ = maps[0]
-    assert map_ is not None
-    if refusal := _rising(op, map_):
-        return refusal
-    inputs: list[Affine | None] = []
-    operands = {}
-    for position in range(2):
-        constant = op.constant(position)
-        if constant is None:
-            branch = _branch(op, position, map_)
-            if isinstance(branch, Refused):
-                return branch
-            inputs.append(branch)
-        else:
-            inputs.append(None)
-            operands[position] = map_(constant)
-    return [Passage(inputs, operands)]
-
-
-def _extremum_before(op: Op, maps: Maps) -> Passage | Refused:
-    rank = len(op.shape_out() or ())
-    arrived = [map_.aligned(rank) for map_ in maps if map_ is not None]
-    map_ = arrived[0]
-    if map_ is None or not (map_.scale > 0).all():
-        return op.refuse("only a scale above 0 passes it")
-    operands = {}
-    for position, found in enumerate(maps):
-        constant = op.constant(position)
-        if constant is not None:
-            operands[position] = (constant - map_.shift) / map_.scale
-        elif found is None or not map_.equals(found.aligned(rank) or found):
-            return op.refuse("its two branches have different maps")
-    return Passage([map_], operands)
-
-
-# Sums
-
-
-def _branch(op: Op, position: int, map_: Affine) -> Affine | Refused:
-    """``map_``, wanted on the output of an op that broadcasts, as the operand at ``position`` can take it."""
-    shape = op.shape(position)
-    if shape is None:
-        return op.refuse(UNSHAPED)
-    fitted = map_.aligned(len(shape))
-    if fitted is None or any(shape[axis] != fitted.size(axis) for axis in fitted.varying):
-        return op.refuse(f"its operand {op.node.inputs[position]} is constant along an axis where the map varies")
-    return fitted
-
-
-def _sum_behind(op: Op, maps: Maps) -> list[Passage] | Refused:
-    """The scale goes to every branch; the shift to one, tried in order."""
-    map_ = maps[0]
-    assert map_ is not None
-    count = len(op.node.inputs)
-    signs = [1.0, -1.0] if op.node.op == "Sub" else [1.0] * count
-    ways = []
-    for taker in range(count) if not map_.is_scale else [0]:
-        inputs: list[Affine | None] = []
-        for position in range(count):
-            wanted = map_.with_shift(signs[position] * map_.shift) if position == taker else map_.only_scale()
-            branch = _branch(op, position, wanted)
-            if isinstance(branch, Refused):
-                return branch
-            inputs.append(branch)
-        ways.append(Passage(inputs))
-    return ways
-
-
-def _sum_before(op: Op, maps: Maps) -> Passage | Refused:
-    shape = op.shape_out()
-    if shape is None:
-        return op.refuse(UNSHAPED)
-    signs = [1.0, -1.0] if op.node.op == "Sub" else [1.0] * len(maps)
-    scales, shift = [], np.zeros((1,) * len(shape))
-    for map_, sign in zip(maps, signs, strict=True):
-        fitted = identity(len(shape)) if map_ is None else map_.aligned(len(shape))
-        assert fitted is not None
-        scales.append(fitted.scale)
-        shift = shift + sign * fitted.shift
-    if not all(np.array_equal(scale, scales[0]) for scale in scales):
-        return op.refuse("its branches have different scales")
-    return Passage([affine(scales[0], shift)])
+    return must_rise(op, map_) or map_
 
 
 VALUES = (
@@ -287,21 +198,5 @@ VALUES = (
         ("s·relu(x) = relu(s·x)",),
         "s ≥ 0 and t = 0",
         *one_to_one(_rectifier, _rectifier),
-    ),
-    Through(
-        "minimum, maximum",
-        ("Maximum", "Minimum"),
-        ("s·max(x, c) + t = max(s·x + t, s·c + t)",),
-        "s > 0; c is constant, or both branches can take the map",
-        _extremum_behind,
-        _extremum_before,
-    ),
-    Through(
-        "sum of branches",
-        ("Add", "AddV2", "AddN", "Sub"),
-        ("s·(a + b) + t = (s·a + t) + s·b",),
-        "every branch can take the scale, one of them the shift",
-        _sum_behind,
-        _sum_before,
     ),
 )
