@@ -135,6 +135,6 @@ def _model(scope: Scope, metadata: Mapping[str, str]) -> ModelProto:
     opsets = [helper.make_opsetid("", scope.opset)]
     model = ModelProto(ir_version=helper.find_min_ir_version_for(opsets), producer_name="bnfold", opset_import=opsets)
     model.graph.CopyFrom(scope.onnx.to_proto())
-    complete(model, scope.onnx.types, scope.initializers)
+    complete(model, scope.initializers)
     helper.set_model_props(model, dict(sorted(metadata.items())))
     return model

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
-from onnx import TensorProto
+from onnx import GraphProto, TensorProto
 
 from bnfold.graph import Array, DType
 
@@ -14,7 +14,7 @@ _SAMPLE = 1024
 
 
 class Initializers:
-    """The constants of a model, written into protos as they come, so that no second copy stays behind.
+    """The constants of a model: views of the source's arrays until they are written, so that nothing is copied twice.
 
     Parameters
     ----------
@@ -24,11 +24,11 @@ class Initializers:
 
     def __init__(self, take_name: Callable[[str], str]) -> None:
         self._take_name = take_name
-        self._protos: dict[str, TensorProto] = {}
+        self._arrays: dict[str, Array] = {}
         self._alike: dict[tuple[str, tuple[int, ...], bytes], list[str]] = {}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._protos
+        return name in self._arrays
 
     def add(self, array: Array, stem: str) -> str:
         """The name of an initializer that holds ``array``: a new one, or one that has the same content.
@@ -40,20 +40,46 @@ class Initializers:
             array = np.stack([array.real, array.imag], axis=-1)
         key = (array.dtype.str + array.dtype.name, array.shape, _sample(array))
         for name in self._alike.setdefault(key, []):
-            if _same(array, self._protos[name]):
+            if _same(array, self._arrays[name]):
                 return name
         name = self._take_name(stem)
         self._alike[key].append(name)
-        self._protos[name] = _tensor_proto(name, array)
+        self._arrays[name] = array
         return name
 
     def array(self, name: str) -> Array | None:
         """The array behind an initializer, or None if ``name`` is not one. Read only."""
-        return _array(self._protos[name]) if name in self._protos else None
+        return self._arrays.get(name)
 
-    def protos(self, wanted: set[str]) -> list[TensorProto]:
-        """The initializers among ``wanted``, in the order they came."""
-        return [proto for name, proto in self._protos.items() if name in wanted]
+    def among(self, wanted: Collection[str]) -> Iterator[tuple[str, Array]]:
+        """The initializers whose names are in ``wanted``, in the order they came."""
+        return ((name, array) for name, array in self._arrays.items() if name in wanted)
+
+
+def write_tensor(graph: GraphProto, name: str, array: Array) -> None:
+    """Add ``array`` to the initializers of ``graph``."""
+    proto = graph.initializer.add()
+    proto.name = name
+    proto.data_type = DType.of_numpy(array.dtype).onnx
+    proto.dims.extend(array.shape)
+    if array.dtype == object:
+        proto.string_data.extend(_bytes(item) for item in array.flat)
+    elif proto.data_type in (TensorProto.INT4, TensorProto.UINT4):
+        proto.raw_data = _packed(array)
+    else:
+        proto.raw_data = array.tobytes()
+
+
+def _packed(array: Array) -> bytes:
+    """Two to a byte, the first in the low half."""
+    nibbles = array.reshape(-1).astype(np.uint8) & 0x0F
+    padded = np.concatenate([nibbles, np.zeros(len(nibbles) % 2, np.uint8)])
+    data: bytes = (padded[::2] | padded[1::2] << 4).tobytes()
+    return data
+
+
+def _bytes(item: object) -> bytes:
+    return item if isinstance(item, bytes) else str(item).encode()
 
 
 def _sample(array: Array) -> bytes:
@@ -61,34 +87,17 @@ def _sample(array: Array) -> bytes:
     if array.dtype == object or not array.size:
         return b""
     step = max(1, array.size // _SAMPLE)
-    return np.ascontiguousarray(array.flat[::step]).tobytes()
+    return array.flat[::step].tobytes()
 
 
-def _same(array: Array, proto: TensorProto) -> bool:
-    if array.dtype == object:
-        return list(_tensor_proto("", array).string_data) == list(proto.string_data)
-    if array.size <= _SAMPLE:
+def _same(first: Array, second: Array) -> bool:
+    if first.dtype == object:
+        return [_bytes(item) for item in first.flat] == [_bytes(item) for item in second.flat]
+    if first is second or first.size <= _SAMPLE:
         return True  # the sample was all of it
-    return bool(np.array_equal(_bits(array), _bits(_array(proto))))
+    return bool(np.array_equal(_bits(first), _bits(second)))
 
 
 def _bits(array: Array) -> Array:
     """``array`` as unsigned integers, so that NaN equals itself and −0 differs from 0."""
     return np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
-
-
-def _tensor_proto(name: str, array: Array) -> TensorProto:
-    dtype = DType.of_numpy(array.dtype)
-    proto = TensorProto(name=name, data_type=dtype.onnx, dims=array.shape)
-    if array.dtype == object:
-        proto.string_data.extend(item if isinstance(item, bytes) else str(item).encode() for item in array.flat)
-    else:
-        proto.raw_data = array.tobytes()
-    return proto
-
-
-def _array(proto: TensorProto) -> Array:
-    dtype = DType.of_onnx(proto.data_type).numpy
-    if proto.data_type == TensorProto.STRING:
-        return np.array(list(proto.string_data), dtype=object).reshape(tuple(proto.dims))
-    return np.frombuffer(proto.raw_data, dtype).reshape(tuple(proto.dims))

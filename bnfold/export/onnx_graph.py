@@ -8,7 +8,6 @@ from typing import Any
 
 from onnx import AttributeProto, GraphProto, NodeProto, ValueInfoProto, helper
 
-from bnfold.export.initializers import Initializers
 from bnfold.graph import DType, Shape, TensorType
 from bnfold.graph.dtypes import FLOAT32, FLOAT64
 
@@ -116,16 +115,14 @@ class OnnxGraph:
             kept.append(node)
         self.nodes = kept[::-1]
 
-    def to_proto(self, initializers: Initializers | None = None) -> GraphProto:
-        """The proto; of the initializers, those that something here or in a body reads."""
+    def to_proto(self) -> GraphProto:
+        """The proto, without initializers."""
         proto = GraphProto(name=self.name)
         proto.node.extend(map(_node_proto, self.nodes))
         proto.input.extend(map(self._value_info, self.inputs))
         proto.output.extend(map(self._value_info, self.outputs))
         inner = (name for node in self.nodes for name in node.outputs if name in self.types)
         proto.value_info.extend(map(self._value_info, (name for name in inner if name not in set(self.outputs))))
-        if initializers is not None:
-            proto.initializer.extend(initializers.protos(set(self.reads())))
         return proto
 
     def _value_info(self, name: str) -> ValueInfoProto:

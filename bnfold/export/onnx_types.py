@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from onnx import ModelProto, shape_inference
 
 from bnfold.errors import ExportError
-from bnfold.export.initializers import Initializers
+from bnfold.export.initializers import Initializers, write_tensor
 from bnfold.export.onnx_graph import value_info
 from bnfold.graph import DType, TensorType
 
@@ -15,21 +13,20 @@ _SMALL = 1024
 """Bytes up to which an initializer's value goes into shape inference: shapes, axes and the like."""
 
 
-def complete(model: ModelProto, types: Mapping[str, TensorType], initializers: Initializers) -> None:
+def complete(model: ModelProto, initializers: Initializers) -> None:
     """Give ``model`` its initializers and a ``value_info`` for every value, in place.
 
     Shape inference runs on a skeleton in which large initializers are inputs, since it copies the model.
     """
     wanted = {name for node in model.graph.node for name in _reads(node)} | {o.name for o in model.graph.output}
-    protos = initializers.protos(wanted)
     skeleton = ModelProto()
     skeleton.CopyFrom(model)
-    for proto in protos:
-        if len(proto.raw_data) <= _SMALL:
-            skeleton.graph.initializer.append(proto)
+    for name, array in initializers.among(wanted):
+        if array.nbytes <= _SMALL:
+            write_tensor(skeleton.graph, name, array)
         else:
-            known = TensorType(DType.of_onnx(proto.data_type), tuple(proto.dims))
-            skeleton.graph.input.append(value_info(proto.name, known))
+            known = TensorType(DType.of_numpy(array.dtype), array.shape)
+            skeleton.graph.input.append(value_info(name, known))
     try:
         inferred = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
@@ -41,7 +38,8 @@ def complete(model: ModelProto, types: Mapping[str, TensorType], initializers: I
     outputs = {info.name: info for info in inferred.graph.output}
     for output in model.graph.output:
         output.CopyFrom(outputs[output.name])
-    model.graph.initializer.extend(protos)
+    for name, array in initializers.among(wanted):
+        write_tensor(model.graph, name, array)
 
 
 def _reads(node: object) -> list[str]:
