@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harness import assert_lowers
+from harness import assert_lowers, random
 
 from bnfold.errors import ExportError
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
+raw = tf.raw_ops
 
 
 def boxes(count, seed=0):
@@ -82,3 +83,73 @@ def test_combined_suppression_is_the_same(own, per_class, limits):
 
     feeds = {"b": np.ascontiguousarray(several), "s": scores(2, 12, 3)}
     assert_lowers(build, feeds, shapes={"b": (None, 12, own, 4), "s": (None, 12, 3)})
+
+
+def boxes_and_scores(count=20, seed=0):
+    """Boxes that overlap, some with their corners swapped, one empty; scores with a tie."""
+    corners = random(count, 2, low=0, high=1, seed=seed)
+    boxes = np.concatenate([corners, corners + random(count, 2, low=0.1, high=0.5, seed=seed + 1)], 1)
+    boxes[3] = boxes[3][[2, 3, 0, 1]]
+    boxes[4] = 0.5
+    scores = random(count, low=0, high=1, seed=seed + 2)
+    scores[7] = scores[6]
+    return boxes.astype(np.float32), scores.astype(np.float32)
+
+
+BOXES, SCORES = boxes_and_scores()
+LIMITS = [np.array(limit, np.int32) for limit in (5, 50, 0)]
+
+
+def test_non_max_suppression_is_the_same():
+    feeds = [{"boxes": BOXES, "scores": SCORES, "limit": limit} for limit in LIMITS]
+
+    def build(boxes, scores, limit):
+        given = {"boxes": boxes, "scores": scores, "max_output_size": limit}
+        return (
+            raw.NonMaxSuppression(**given, iou_threshold=0.3),
+            raw.NonMaxSuppressionV2(**given, iou_threshold=0.2),
+            raw.NonMaxSuppressionV3(**given, iou_threshold=0.5, score_threshold=0.4),
+            *raw.NonMaxSuppressionV4(**given, iou_threshold=0.4, score_threshold=0.1),
+            *raw.NonMaxSuppressionV4(**given, iou_threshold=0.3, score_threshold=0.4, pad_to_max_output_size=True),
+            *raw.NonMaxSuppressionV5(**given, iou_threshold=0.4, score_threshold=0.3, soft_nms_sigma=0.0),
+            *raw.NonMaxSuppressionV5(
+                **given, iou_threshold=0.4, score_threshold=0.3, soft_nms_sigma=0.0, pad_to_max_output_size=True
+            ),
+        )
+
+    assert_lowers(build, *feeds, opsets=(13, 18))
+    assert_lowers(build, *feeds, shapes={"boxes": (None, 4), "scores": (None,)})
+
+
+def test_non_max_suppression_is_the_same_when_half_and_thresholds_are_computed():
+    def build(boxes, scores, overlap):
+        return raw.NonMaxSuppressionV3(
+            boxes=boxes,
+            scores=scores,
+            max_output_size=6,
+            iou_threshold=overlap,
+            score_threshold=tf.constant(0.2, tf.float16),
+        )
+
+    half = {"boxes": BOXES.astype(np.float16), "scores": SCORES.astype(np.float16)}
+    assert_lowers(build, *({**half, "overlap": np.array(t, np.float16)} for t in (0.2, 0.6)))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(("pad_per_class", "clip_boxes"), [(False, True), (True, False)])
+def test_combined_non_max_suppression_is_the_same(shared, pad_per_class, clip_boxes):
+    def build(boxes, scores, total=9):
+        return raw.CombinedNonMaxSuppression(
+            boxes=boxes, scores=scores, max_output_size_per_class=4, max_total_size=total, iou_threshold=0.3,
+            score_threshold=0.25, pad_per_class=pad_per_class, clip_boxes=clip_boxes,
+        )  # fmt: skip
+
+    sets = [boxes_and_scores(seed=seed)[0] for seed in range(6)]
+    boxes = np.stack(sets).reshape(2, 3, 20, 4).transpose(0, 2, 1, 3)[:, :, : 1 if shared else 3]
+    scores = random(2, 20, 3, low=0, high=1)
+    scores[1, :, 1] = 0
+    feeds = {"boxes": np.ascontiguousarray(boxes), "scores": scores}
+    assert_lowers(build, feeds, opsets=(13, 18))
+    assert_lowers(lambda boxes, scores: build(boxes, scores, 70), feeds)
+    shapes = {"boxes": (None, None, boxes.shape[2], 4), "scores": (None, None, None)}
+    assert_lowers(build, feeds, shapes=shapes)

@@ -6,7 +6,7 @@ import numpy as np
 
 from bnfold.export.call import Call
 from bnfold.export.kernels import widening
-from bnfold.export.table import FLOATS, NUMBERS, lowers
+from bnfold.export.table import NUMBERS, lowers
 from bnfold.graph.dtypes import INT32, INT64
 
 
@@ -55,10 +55,3 @@ def lower_in_top_k(call: Call) -> str:
 def _as_int64(call: Call, index: int) -> str:
     value = call.input(index)
     return value if call.dtype(index) == INT64 else call.cast(value, INT64)
-
-
-@lowers("L2Loss", dtypes=FLOATS)
-def lower_l2_loss(call: Call) -> str:
-    """sum(x²) / 2"""
-    total = call.widened("ReduceSumSquare", call.input(0), keepdims=0)
-    return call.widened("Mul", total, call.scalar(0.5, call.dtype()))

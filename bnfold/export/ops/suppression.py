@@ -17,7 +17,7 @@ def lower_non_max_suppression(call: Call) -> tuple[str, ...]:
     if call.op.endswith("V5"):
         sigma = call.constant_value(5, "sigma")
         if sigma != 0:
-            raise call.refusal("it lowers scores instead of dropping boxes", hint="use soft_nms_sigma=0")
+            raise call.refusal("it is soft: it lowers scores instead of dropping boxes", hint="use soft_nms_sigma=0")
     boxes = call.unsqueeze(_float32(call, 0), [0])
     scores = call.unsqueeze(_float32(call, 1), [0, 1])
     limit = call.reshape(_int64(call, 2), [1])
