@@ -94,8 +94,8 @@ class Scope:
                 node.rename({value: name})
             if maker.outputs[0] == name:
                 self._makers[name] = maker
-            if tensor == call.node.output:
-                maker.name = call.node.name
+            if tensor == call.node.output:  # condition and body of a loop are one graph, and may share node names
+                maker.name = call.node.name if name in (tensor, self.exported.get(tensor)) else name
             value = name
             known = self.graph.type_of(tensor)
             if known is not None and known.dtype.onnx is not None:

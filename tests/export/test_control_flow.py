@@ -94,6 +94,17 @@ def test_loop_is_the_same_when_a_size_changes(control_flow):
     assert_lowers(build, {"x": random(2, 3)}, {"x": random(4, 3)}, shapes={"x": (None, 3)})
 
 
+def test_node_names_are_unique_when_condition_and_body_share_them(control_flow):
+    """TensorFlow calls an addition ``while/add`` in the one function and in the other; in ONNX they are one graph."""
+
+    def build(x):
+        return tf.while_loop(lambda y: tf.reduce_sum(y) + 0.5 < 9.0, lambda y: (y + 1.0,), [x])[0]
+
+    model = assert_lowers(build, {"x": np.float32([[0.1, 0.2, -0.3], [0.4, 0.5, 0.6]])})
+    names = [node.name for node in body_of(model, "Loop", "body").node]
+    assert len(names) == len(set(names))
+
+
 def test_loop_is_the_same_when_loops_are_inside():
     def build(x):
         def body(i, y):
