@@ -31,6 +31,10 @@ class Stages:
         self.seconds: dict[str, float] = {}
         self._observe: Observer = observe or (lambda verb, value: None)
 
+    def compared(self, samples: int) -> None:
+        """Tell the observer how far the comparison has come."""
+        self._observe(f"verify: {samples} samples", None)
+
     def run(self, verb: str, work: Callable[[], T], *, tell: Callable[[T], Any] | None = None) -> T:
         """The value of ``work``; the observer is given it, or what ``tell`` makes of it."""
         self._observe(verb, None)
@@ -100,6 +104,7 @@ def verify(
     how: CheckOptions,
     *,
     fates: Sequence[Fate] = (),
+    progress: Callable[[int], None] | None = None,
 ) -> CheckReport:
     from bnfold.verify import verify
 
@@ -114,6 +119,7 @@ def verify(
         exact=how.exact,
         layers=how.layers,
         fates=fates,
+        progress=progress,
     )
 
 

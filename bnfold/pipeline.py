@@ -117,7 +117,7 @@ def convert(
         return stages.run("verify", lambda: compared(candidate))
 
     def compared(candidate: Any) -> CheckReport:
-        found = calls.verify(reference, candidate, comparison, fates=folding.fates)
+        found = calls.verify(reference, candidate, comparison, fates=folding.fates, progress=stages.compared)
         return found if found.equal else blame(reference, folding, found, comparison, target=place, opset=opset)
 
     def conclude(checked: CheckReport | None) -> Conversion:
@@ -214,7 +214,8 @@ def check(
     certified = certificate or (metadata.certificate(candidate.proto) if origin is not None else None)
 
     def compare() -> CheckReport:
-        report = calls.verify(reference, model, comparison, fates=metadata.fates(candidate.proto))
+        fates = metadata.fates(candidate.proto)
+        report = calls.verify(reference, model, comparison, fates=fates, progress=stages.compared)
         if certified is None:
             return report
         broken = mismatches(certified, source=loaded.fingerprint, model=model_fingerprint(candidate), report=report)

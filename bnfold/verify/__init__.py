@@ -3,8 +3,9 @@
 from bnfold.verify.bisection import FaultyFolds, find_faulty_folds
 from bnfold.verify.certificate import certificate, mismatches, model_fingerprint
 from bnfold.verify.check import verify
-from bnfold.verify.report import BatchShapes, CheckReport, LayerFigure, LayerTrace, Match, OutputCheck, Tolerance
+from bnfold.verify.report import BatchShapes, CheckReport, Match, OutputCheck, Tolerance
 from bnfold.verify.runtime import OnnxModel
+from bnfold.verify.trace import LayerFigure, LayerTrace
 
 __all__ = [
     "BatchShapes",

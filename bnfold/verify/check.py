@@ -13,9 +13,10 @@ from bnfold.samples.data import Data, data_label
 from bnfold.verify.candidate import Candidate, GraphModel, Value
 from bnfold.verify.comparison import Comparison, Progress
 from bnfold.verify.matching import match
-from bnfold.verify.report import CheckReport, LayerTrace, Match
+from bnfold.verify.report import CheckReport, Match
 from bnfold.verify.runtime import OnnxModel
 from bnfold.verify.tolerance import tolerance
+from bnfold.verify.trace import LayerTrace
 
 if TYPE_CHECKING:
     import onnx

@@ -17,8 +17,9 @@ from bnfold.verify.candidate import Candidate, Runner
 from bnfold.verify.compare import OutputFigures, has_nan, parts_of
 from bnfold.verify.layers import trace
 from bnfold.verify.matching import permutation
-from bnfold.verify.report import BatchShapes, CheckReport, LayerTrace, Match, OutputCheck, Tolerance
+from bnfold.verify.report import BatchShapes, CheckReport, Match, OutputCheck, Tolerance
 from bnfold.verify.runtime import OnnxModel
+from bnfold.verify.trace import LayerTrace
 
 Progress = Callable[[int], None]
 """Called after each run with the number of samples compared so far."""

@@ -12,9 +12,10 @@ from bnfold.graph import Array, Graph, Node, node_name
 from bnfold.graph.stages import Fate, Folded, InferenceGraph
 from bnfold.samples.session import Reference, Truth
 from bnfold.verify.compare import distances, is_inexact, scales
-from bnfold.verify.report import LayerFigure, LayerTrace, Tolerance
+from bnfold.verify.report import Tolerance
 from bnfold.verify.runtime import OnnxModel, Runtime
 from bnfold.verify.tolerance import FACTOR, FLOOR, UNIT_ROUNDOFF
+from bnfold.verify.trace import LayerFigure, LayerTrace
 
 AT_ONCE = 64
 """Tensors fetched in one run: all of them at once would hold every activation of the network in memory."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bnfold.verify.trace import LayerTrace, json_number
+
 Mode = str
 """``off`` or ``on``: onnxruntime's graph optimisations."""
 
@@ -144,10 +146,10 @@ class OutputCheck:
         values = {
             **vars(self),
             "shapes": [list(shape) for shape in self.shapes],
-            "max_error": {mode: _number(error) for mode, error in self.max_error.items()},
-            "relative_error": {mode: _number(error) for mode, error in self.relative_error.items()},
+            "max_error": {mode: json_number(error) for mode, error in self.max_error.items()},
+            "relative_error": {mode: json_number(error) for mode, error in self.relative_error.items()},
         }
-        return {key: _number(value) if isinstance(value, float) else value for key, value in values.items()}
+        return {key: json_number(value) if isinstance(value, float) else value for key, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -169,86 +171,6 @@ class BatchShapes:
     def as_json(self) -> dict[str, Any]:
         shapes = {name: list(shape) for name, shape in self.shapes.items()}
         return {"label": self.label, "samples": self.samples, "shapes": shapes}
-
-
-@dataclass(frozen=True)
-class LayerFigure:
-    """One tensor that both sides have. Errors are ``max|a − b| / max|tf|``.
-
-    Attributes
-    ----------
-    name, onnx_name : str
-    op : str
-        TensorFlow's op that computes it.
-    scale : float
-        ``max|tf|``.
-    difference : float
-        ``max|onnx − tf|``.
-    relative : float
-        The same relative to the scale.
-    onnx_error, tensorflow_error : float or None
-        Errors against float64; None where float64 was not run.
-    allowed : float
-        What ``onnx_error`` (else ``relative``) may be.
-    diverges : bool
-    rewritten : bool
-        It differs, and what follows agrees: a fold or the exporter computes something else under this name.
-    note : str
-    """
-
-    name: str
-    onnx_name: str
-    op: str
-    scale: float
-    difference: float
-    relative: float
-    onnx_error: float | None
-    tensorflow_error: float | None
-    allowed: float = 0.0
-    diverges: bool = False
-    rewritten: bool = False
-    note: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        return {key: _number(value) if isinstance(value, float) else value for key, value in vars(self).items()}
-
-
-@dataclass(frozen=True)
-class LayerTrace:
-    """The errors through the network, and where they stop being rounding.
-
-    Attributes
-    ----------
-    layers : tuple of LayerFigure
-        In topological order.
-    first : str or None
-        The first tensor that diverges.
-    last_good : str or None
-        The nearest tensor before it that agrees.
-    between : tuple of str
-        TensorFlow's ops between the two, in order: one of them is not what the file computes.
-    file_nodes : tuple of str
-        The file's ops between the two, the last one first.
-    batch_norms : tuple of str
-        Batch norms among ``between``.
-    """
-
-    layers: tuple[LayerFigure, ...]
-    first: str | None
-    last_good: str | None
-    between: tuple[str, ...]
-    file_nodes: tuple[str, ...]
-    batch_norms: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "layers": [layer.as_json() for layer in self.layers],
-            "first": self.first,
-            "last_good": self.last_good,
-            "between": list(self.between),
-            "file_nodes": list(self.file_nodes),
-            "batch_norms": list(self.batch_norms),
-        }
 
 
 @dataclass(frozen=True)
@@ -309,7 +231,7 @@ class CheckReport:
     def as_json(self) -> dict[str, Any]:
         return {
             "equal": self.equal,
-            "max_error": _number(self.max_error),
+            "max_error": json_number(self.max_error),
             "outputs": [output.as_json() for output in self.outputs],
             "problems": list(self.problems),
             "notes": list(self.notes),
@@ -324,8 +246,3 @@ class CheckReport:
             "versions": dict(self.versions),
             "layers": None if self.layers is None else self.layers.as_json(),
         }
-
-
-def _number(value: float | None) -> float | str | None:
-    """``value`` as JSON can hold it: infinities and NaN as words."""
-    return value if value is None or math.isfinite(value) else str(value)
