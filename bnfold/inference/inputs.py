@@ -187,27 +187,54 @@ def _first_join(
 ) -> str | None:
     """The first tensor that all paths from random ``start`` pass through and that depends on other data too.
 
-    None if a layer comes first; ``start`` itself if the layer takes random numbers alone, the latent of a generator.
+    None if a layer comes first; ``start`` itself if a layer takes random numbers alone, the latent of a generator.
     """
     after = graph.descendants([start]) & names
-    pending = {start: _readers_among(graph, start, after)}
-    for node in graph.topological(outputs):
-        if node.name not in after:
+    early = [node for node in graph if node.name in after and node.name not in parts.weighted]
+    looping = _in_loops(graph)
+    best: str | None = None
+    for node in early:
+        if node.name in looping or _is_flow(graph, node) or not _commands(graph, node.name, start, after, outputs):
             continue
-        alone = next(iter(pending)) if len(pending) == 1 else start
-        if alone != start and not {part.name for part in _values(graph, alone, [])}.isdisjoint(others):
-            return alone
-        if node.name in parts.weighted:
-            return start if node.name in parts.layers and len(pending) == 1 else None
-        for readers in pending.values():
-            readers.discard(node.name)
-        pending.update({tensor: _readers_among(graph, tensor, after) for tensor in graph.outputs_read(node.name)})
-        pending = {tensor: readers for tensor, readers in pending.items() if readers}
-    return None
+        if best is None or node.name in graph.ancestors([best]):
+            joins = not {part.name for part in _values(graph, node.output, [])}.isdisjoint(others)
+            best = node.output if joins else best
+    if best is not None and graph.producer_of(best).op not in ("Concat", "ConcatV2", "Pack"):
+        return best
+    reached = [*graph.readers(start), *(reader for node in early for reader in graph.consumers(node.name))]
+    return start if any(reader.name in parts.layers for reader in reached) else None
 
 
-def _readers_among(graph: Graph, tensor: str, after: set[str]) -> set[str]:
-    return {reader.name for reader in graph.readers(tensor)} & after
+def _commands(graph: Graph, name: str, start: str, after: set[str], outputs: list[str]) -> bool:
+    """Whether nothing that follows from ``start`` reaches ``outputs`` but through node ``name``."""
+    ends = {node_name(tensor) for tensor in outputs} - {name}
+    stack, seen = [start], {name}
+    while stack:
+        for reader in graph.readers(stack.pop()):
+            if reader.name in ends:
+                return False
+            if reader.name in after and reader.name not in seen:
+                seen.add(reader.name)
+                stack += graph.outputs_read(reader.name)
+    return True
+
+
+def _is_flow(graph: Graph, node: Node) -> bool:
+    """Whether ``node`` gives the number that stands for the state of a TensorArray."""
+    readers = graph.consumers(node.name)
+    return bool(readers) and all(reader.op.startswith("TensorArray") for reader in readers)
+
+
+def _in_loops(graph: Graph) -> set[str]:
+    """The nodes between the Enter and the Exit of a loop, where there is no place for an input."""
+    found: set[str] = set()
+    stack = [node.output for node in graph if node.op in ("Enter", "RefEnter")]
+    while stack:
+        for reader in graph.readers(stack.pop()):
+            if reader.op != "Exit" and reader.name not in found:
+                found.add(reader.name)
+                stack += graph.outputs_read(reader.name)
+    return found | {node.name for node in graph if node.op in ("Enter", "RefEnter")}
 
 
 # Examples without a batch

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from bnfold.errors import InferenceError
 from bnfold.graph import Array, DType, Graph, Shape, TensorType, node_name, output_index, tensor_name
 from bnfold.graph.dtypes import FLOAT32
-from bnfold.graph.graph_def import op_definition
 from bnfold.graph.stages import Endpoint, Signature, SourceModel
 from bnfold.inference.anatomy import Anatomy, dissect
 from bnfold.inference.choices import Choice, Choices
@@ -20,6 +19,7 @@ from bnfold.inference.inputs import PLACEHOLDERS, choose_inputs, merged_pipeline
 from bnfold.inference.moving_statistics import find_updates
 from bnfold.inference.outputs import choose_outputs
 from bnfold.inference.shapes import forward_of, free_batch, shape_from_readers, static_types
+from bnfold.inference.tensor_names import existing_tensor
 from bnfold.inference.training_flag import find_flags
 
 __all__ = ["Interface", "cut", "find_interface"]
@@ -57,11 +57,13 @@ def find_interface(
     graph = source.graph
     parts = dissect(graph, trainable=source.collections.get("trainable_variables", ()))
     signature = source.signatures[0] if source.signatures else None
-    asked = {_existing(graph, name): shape for name, shape in (inputs or {}).items()}
+    asked = {existing_tensor(graph, name): shape for name, shape in (inputs or {}).items()}
     types: dict[str, TensorType] = {}
     chosen = _outputs(graph, parts, signature, outputs, types)
-    entries = _inputs(source, parts, signature, asked, [choice.tensor for choice in chosen.chosen], given or {})
-    return _describe(graph, entries, chosen, asked, types)
+    known = _known_inputs(graph, signature, asked)
+    known.update(merged_pipelines(graph, [choice.tensor for choice in chosen.chosen], parts, stop=known))
+    forward = _forward(source, known, [choice.tensor for choice in chosen.chosen], given or {}, parts)
+    return _describe(graph, forward, _entries(graph, forward, known, asked), chosen, asked, types)
 
 
 def _outputs(
@@ -73,7 +75,7 @@ def _outputs(
 ) -> Choices:
     """The outputs; ``types`` is filled with what had to be inferred to find them."""
     if asked:
-        names = dict.fromkeys(_existing(graph, name) for name in asked)
+        names = dict.fromkeys(existing_tensor(graph, name) for name in asked)
         return Choices(tuple(Choice(name, "named by the user") for name in names))
     if signature is not None and signature.outputs:
         names = dict.fromkeys(tensor_name(name) for name in signature.outputs.values())
@@ -88,63 +90,72 @@ def _outputs(
     return chosen
 
 
-def _inputs(
-    source: SourceModel,
-    parts: Anatomy,
-    signature: Signature | None,
-    asked: Mapping[str, Shape | None],
-    outputs: list[str],
-    given: Mapping[str, Array],
-) -> Choices:
-    graph = source.graph
-    known = dict.fromkeys(asked, "named by the user")
-    if signature is not None and not asked:
-        known = {tensor_name(name): f"signature {signature.name}" for name in signature.inputs.values()}
-        known = {name: reason for name, reason in known.items() if not _is_text(graph, name)}
-    known.update(merged_pipelines(graph, outputs, parts, stop=known))
-    fixed = tuple(Choice(name, reason) for name, reason in known.items())
-    stubs = _endpoints(graph, Choices(fixed), {})
-    names = {stub.tensor: stub.name for stub in stubs}
-    results = [stub_of(stubs, tensor) for tensor in outputs]
-    alone = cut(forward_of(graph, stubs, results), Interface(tuple(stubs), ()))
-    forward, results = _forward(source, alone, results, given)
-    found = _found(forward, results, parts)
-    needed = {names.get(choice.tensor, choice.tensor): choice for choice in found.chosen}
-    position = {node.name: index for index, node in enumerate(graph)}
-    rest = [choice for name, choice in needed.items() if name not in known]
-    rest.sort(key=lambda choice: position.get(node_name(choice.tensor), 0))
-    used = tuple(choice for choice in fixed if choice.tensor in needed or choice.tensor in asked)
-    return Choices((*used, *rest), found.alternatives)
+def _known_inputs(graph: Graph, signature: Signature | None, asked: Mapping[str, Shape | None]) -> dict[str, str]:
+    """Inputs that need not be looked for, with the reason."""
+    if asked or signature is None:
+        return dict.fromkeys(asked, "named by the user")
+    names = [tensor_name(name) for name in signature.inputs.values()]
+    return {name: f"signature {signature.name}" for name in names if not _is_text(graph, name)}
 
 
-def stub_of(stubs: Iterable[Endpoint], tensor: str) -> str:
+@dataclass(frozen=True)
+class _Forward:
+    """What the outputs need once training flags are off and dropout is gone.
+
+    ``outputs`` are their names in ``graph``; ``original`` gives the saved name of each input cut already; ``found``
+    is what has to be fed.
+    """
+
+    graph: Graph
+    outputs: list[str]
+    original: Mapping[str, str]
+    found: Choices
+
+
+def _forward(
+    source: SourceModel, known: Mapping[str, str], outputs: list[str], given: Mapping[str, Array], parts: Anatomy
+) -> _Forward:
+    stubs = _endpoints(source.graph, Choices(tuple(Choice(name, known[name]) for name in known)), {})
+    results = [_once_cut(stubs, tensor) for tensor in outputs]
+    graph = cut(forward_of(source.graph, stubs, results), Interface(tuple(stubs), ()))
+    flags = find_flags(graph, results, find_updates(source.graph), given, lambda node: current_value(source, node))
+    settled = {**given, **{f"{flag.node}:0": flag.value for flag in flags}}
+    resolved = resolve(fix(graph, settled), {}, results)
+    results = [resolved.renamed.get(tensor, tensor) for tensor in results]
+    graph, found = _without_dropout(resolved.graph.pruned(results), results, parts)
+    return _Forward(graph, results, {stub.tensor: stub.name for stub in stubs}, found)
+
+
+def _once_cut(stubs: Iterable[Endpoint], tensor: str) -> str:
     """The name of ``tensor`` once the inputs ``stubs`` are cut."""
     return next((stub.tensor for stub in stubs if stub.name == tensor), tensor)
 
 
-def _forward(
-    source: SourceModel, graph: Graph, outputs: list[str], given: Mapping[str, Array]
-) -> tuple[Graph, list[str]]:
-    """What ``outputs`` need of ``graph`` once training flags are off, and their names there."""
-    flags = find_flags(graph, outputs, find_updates(source.graph), given, lambda node: current_value(source, node))
-    known = {**given, **{f"{flag.node}:0": flag.value for flag in flags}}
-    resolved = resolve(fix(graph, known), {}, outputs)
-    outputs = [resolved.renamed.get(tensor, tensor) for tensor in outputs]
-    return resolved.graph.pruned(outputs), outputs
-
-
-def _found(forward: Graph, outputs: list[str], parts: Anatomy) -> Choices:
-    """The inputs of ``forward``, from which dropout is still to go.
+def _without_dropout(graph: Graph, outputs: list[str], parts: Anatomy) -> tuple[Graph, Choices]:
+    """``graph`` without dropout, and its inputs.
 
     Noise on what a pipeline gives is augmentation, and the input comes after it; noise on what the user feeds is a
     layer of the model, and goes.
     """
-    without = remove_dropout(forward, kinds=("dropout",))[0].pruned(outputs)
-    found = choose_inputs(without, outputs, parts)
-    fed = {node.name for node in without if node.op in PLACEHOLDERS}
-    if not any(fed & without.ancestors([choice.tensor]) - {node_name(choice.tensor)} for choice in found.chosen):
-        return found
-    return choose_inputs(remove_dropout(without)[0].pruned(outputs), outputs, parts)
+    graph = remove_dropout(graph, kinds=("dropout",))[0].pruned(outputs)
+    found = choose_inputs(graph, outputs, parts)
+    fed = {node.name for node in graph if node.op in PLACEHOLDERS}
+    if any(fed & graph.ancestors([choice.tensor]) - {node_name(choice.tensor)} for choice in found.chosen):
+        graph = remove_dropout(graph)[0].pruned(outputs)
+        found = choose_inputs(graph, outputs, parts)
+    return remove_dropout(graph)[0].pruned(outputs, stop=[choice.tensor for choice in found.chosen]), found
+
+
+def _entries(graph: Graph, forward: _Forward, known: Mapping[str, str], asked: Mapping[str, Shape | None]) -> Choices:
+    """The inputs by their saved names: those known beforehand, then the others in the order of the graph."""
+    needed = {forward.original.get(choice.tensor, choice.tensor): choice for choice in forward.found.chosen}
+    if unused := [name for name in asked if name not in needed]:
+        raise InferenceError(f"the outputs do not depend on {', '.join(unused)}", hint="leave out that --input")
+    position = {node.name: index for index, node in enumerate(graph)}
+    rest = [choice for name, choice in needed.items() if name not in known]
+    rest.sort(key=lambda choice: position.get(node_name(choice.tensor), 0))
+    used = (Choice(name, reason) for name, reason in known.items() if name in needed)
+    return Choices((*used, *rest), forward.found.alternatives)
 
 
 def _is_text(graph: Graph, tensor: str) -> bool:
@@ -153,58 +164,12 @@ def _is_text(graph: Graph, tensor: str) -> bool:
     return isinstance(dtype, DType) and dtype.name == "string"
 
 
-# Names
-
-
-def _existing(graph: Graph, name: str) -> str:
-    """The tensor that ``name`` means; InferenceError with the nearest names when there is none."""
-    try:
-        tensor = tensor_name(name)
-    except ValueError as error:
-        raise InferenceError(f"no tensor {name} in the graph", hint=str(error)) from None
-    node = graph.find_producer(tensor)
-    if node is None:
-        raise InferenceError(f"no tensor {tensor} in the graph", hint=_did_you_mean(graph, name))
-    count = _output_count(node.op, node.attrs)
-    if count is not None and output_index(tensor) >= count:
-        plural = "output" if count == 1 else "outputs"
-        raise InferenceError(f"no tensor {tensor} in the graph: {node.name} is a {node.op} with {count} {plural}")
-    return tensor
-
-
-def _output_count(op: str, attrs: Mapping[str, object]) -> int | None:
-    definition = op_definition(op)
-    if definition is None:
-        return None
-    count = 0
-    for argument in definition.output_arg:
-        if argument.number_attr:
-            number = attrs.get(argument.number_attr)
-            count += number if isinstance(number, int) else 1
-        elif argument.type_list_attr:
-            types = attrs.get(argument.type_list_attr)
-            count += len(types) if isinstance(types, list) else 1
-        else:
-            count += 1
-    return count
-
-
-def _did_you_mean(graph: Graph, name: str) -> str:
-    wanted = node_name(name)
-    names = [node.name for node in graph if node.op not in ("Const", "NoOp")]
-    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
-    tail = wanted.rpartition("/")[2].lower()
-    near += [other for other in names if other.rpartition("/")[2].lower() == tail and other not in near][:3]
-    if not near:
-        return "bnfold inspect lists the inputs and outputs that the graph could have"
-    return f"did you mean {' or '.join(near[:3])}?"
-
-
 # Types
 
 
 def _describe(
     graph: Graph,
+    forward: _Forward,
     entries: Choices,
     chosen: Choices,
     asked: Mapping[str, Shape | None],
@@ -212,13 +177,15 @@ def _describe(
 ) -> Interface:
     inputs = _endpoints(graph, entries, asked)
     fixed = {endpoint.name for endpoint in inputs if asked.get(endpoint.name) is not None}
-    results = [stub_of(inputs, choice.tensor) for choice in chosen.chosen]
-    inputs = free_batch(graph, inputs, results, fixed)
+    inputs = free_batch(forward.graph, inputs, forward.outputs, fixed)
     if any(types.get(entry.name) != TensorType(entry.dtype, entry.shape) for entry in inputs):
-        types = static_types(cut(forward_of(graph, inputs, results), Interface(tuple(inputs), ())), results)
+        alone = cut(forward_of(forward.graph, inputs, forward.outputs), Interface(tuple(inputs), ()))
+        found = static_types(alone, forward.outputs)
+        types = {c.tensor: found.get(t, UNKNOWN) for c, t in zip(chosen.chosen, forward.outputs, strict=True)}
+    results = [_once_cut(inputs, choice.tensor) for choice in chosen.chosen]
     outputs = []
     for choice, tensor in zip(chosen.chosen, results, strict=True):
-        kind = types.get(tensor, UNKNOWN)
+        kind = types.get(choice.tensor, UNKNOWN)
         outputs.append(Endpoint(choice.tensor, tensor, kind.dtype, kind.shape, choice.reason, chosen.alternatives))
     return Interface(tuple(inputs), tuple(outputs))
 

@@ -25,8 +25,8 @@ SOFT = frozenset(
     {
         "Add", "AddN", "AddV2", "Cast", "ClipByValue", "ConcatV2", "Div", "DivNoNan", "Exp", "ExpandDims", "GatherNd",
         "Greater", "GreaterEqual", "Identity", "Less", "LessEqual", "Max", "Maximum", "Mean", "Min", "Minimum", "Mul",
-        "Pack", "Prod", "RealDiv", "Relu", "Reshape", "Select", "SelectV2", "Slice", "Squeeze", "StopGradient",
-        "StridedSlice", "Sub", "Sum", "Tile", "Transpose",
+        "Pack", "Prod", "RealDiv", "Relu", "Reshape", "Select", "SelectV2", "Squeeze", "StopGradient",
+        "Sub", "Sum", "Tile", "Transpose",
     }
 )  # fmt: skip
 """Ops that end a network or begin a loss: their readers tell."""
@@ -60,7 +60,9 @@ class _Losses:
         self.labelled = {name for name in parts.live if parts.depends_on_label(name)}
         measured: frozenset[str] = METRIC if parts.gradients or parts.labels else frozenset()
         for node in parts.order:
-            if node.name not in self.deep and (node.op in measured or self._reads_any(node, self.labelled)):
+            if node.name in self.deep or node.name not in parts.weighted:
+                continue
+            if node.op in measured or self._reads_any(node, self.labelled):
                 self.labelled.add(node.name)
         self._find_targets()
         loss = self.labelled | self.stopped

@@ -24,6 +24,8 @@ RELABELLING = frozenset(
 )
 """Ops whose output is their first input under another name or shape."""
 
+SHOWN = "only a summary reads it"
+
 _NAMED = re.compile(r"(^|[/_])(output|predict|prob|softmax|sigmoid|logit|embedding|score)\w*$", re.IGNORECASE)
 _AUXILIARY = re.compile(r"aux", re.IGNORECASE)
 
@@ -54,13 +56,16 @@ class _Search:
 
     def run(self) -> Choices:
         ends = {name: reason for name in self.forward if (reason := self._reason(name))}
+        shown = [name for name, reason in ends.items() if reason == SHOWN and self.graph[name].op not in HEADS]
+        if len(shown) < len(ends):
+            ends = {name: reason for name, reason in ends.items() if name not in shown}
         last = {name: reason for name, reason in ends.items() if not self._leads_to_another(name, ends)}
         if not last:
             return Choices((), ())
         last, runners = one_tower(generators(self._without_copies(last), self.parts), self.parts)
         runners += [name for name in last if self._is_auxiliary(name, last)]
         last = {name: reason for name, reason in last.items() if name not in runners}
-        runners += [name for name in reversed(self.forward) if name in ends and name not in last]
+        runners += [name for name in reversed(self.forward) if name in (*ends, *shown) and name not in last]
         named = {name: "logits by name, before their activation" for name in ends if self._names_logits(name, last)}
         order = sorted(last, key=self._rank) + sorted(name for name in named if name not in last)
         reasons = {**named, **last}
@@ -79,7 +84,7 @@ class _Search:
         if not others and node.op == "Exit":
             return ""  # a loop gives back all that it carries, whether anyone wants it or not
         if not others:
-            return "only a summary reads it" if watching else "nothing reads it"
+            return SHOWN if watching else "nothing reads it"
         if any(reader.name in self.loss for reader in others):
             return "the loss reads it"
         if not any(r.name in self.forward for r in others) and all(r.name in self.parts.gradients for r in others):

@@ -102,6 +102,8 @@ def _parsed_shapes(node: Node) -> list[Shape | None]:
 def _queue_shapes(graph: Graph, node: Node) -> list[Shape | None]:
     """A queue knows the shapes of its elements; how many come at once is a matter of the pipeline, not the model."""
     queue = graph.find_producer(node.inputs[0])
+    while queue is not None and queue.op in ("Switch", "RefSwitch", "Identity", "Enter"):
+        queue = graph.find_producer(queue.inputs[0])
     shapes: Any = queue.attrs.get("shapes") if queue is not None else None
     if not shapes:
         return []

@@ -31,14 +31,15 @@ def generators(ends: Mapping[str, str], parts: Anatomy) -> dict[str, str]:
 
     One end is the composition of two nets if it runs all the weights of another end, and more, on other data.
     """
-    found: dict[str, str] = {}
-    judges: set[str] = set()
-    for name in ends:
-        for judge in ends:
-            if _runs(judge, name, parts):
-                judges |= {judge, name}
-                found.update(dict.fromkeys(_before(judge, name, parts), "the end of a generator"))
-    return {**{name: reason for name, reason in ends.items() if name not in judges}, **found}
+    generated: dict[str, str] = {}
+    while True:
+        judged = {(judge, name) for name in ends for judge in ends if _runs(judge, name, parts)}
+        found = {end for judge, name in judged for end in _before(judge, name, parts)}
+        gone = {end for pair in judged for end in pair} - generated.keys() - found
+        if not gone:
+            return dict(ends)
+        generated.update(dict.fromkeys(sorted(found), "the end of a generator"))
+        ends = {**{name: reason for name, reason in ends.items() if name not in gone}, **generated}
 
 
 def _runs(judge: str, name: str, parts: Anatomy) -> bool:
