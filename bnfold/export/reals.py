@@ -6,13 +6,13 @@ initializer comes out; for the rest nodes are emitted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
 from bnfold.export.ints import Ints
-from bnfold.graph import Array
+from bnfold.graph import Array, DType
 from bnfold.graph.dtypes import FLOAT32, INT64
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Operand = Union["Reals", float]
 
 
 class Reals:
-    """A float32 tensor, or the bool one that a comparison gives.
+    """A float32 (or float64) tensor, or the bool one that a comparison gives.
 
     Attributes
     ----------
@@ -30,15 +30,16 @@ class Reals:
         The content, where it is known.
     """
 
-    def __init__(self, call: Call, content: Any) -> None:
+    def __init__(self, call: Call, content: Any, dtype: DType = FLOAT32) -> None:
         self.call = call
+        self.dtype = dtype
         self.known: Array | None = None
         self._name = ""
         if isinstance(content, str):
             self._name = content
         else:
             array = np.asarray(content)
-            self.known = array if array.dtype == bool else array.astype(np.float32)
+            self.known = array if array.dtype == bool else array.astype(dtype.numpy)
 
     @staticmethod
     def of(values: Ints) -> Reals:
@@ -57,10 +58,10 @@ class Reals:
 
     def same(self, numpy: Callable[..., Any], op: str, *others: Operand, **attrs: Any) -> Reals:
         """``numpy`` of what is known, else a node ``op`` of it all."""
-        operands = [self, *(as_reals(self.call, other) for other in others)]
+        operands = [self, *(as_reals(self.call, other, self.dtype) for other in others)]
         if all(operand.known is not None for operand in operands):
-            return Reals(self.call, numpy(*(operand.known for operand in operands)))
-        return Reals(self.call, self.call.emit(op, *(operand.name for operand in operands), **attrs))
+            return Reals(self.call, numpy(*(operand.known for operand in operands)), self.dtype)
+        return Reals(self.call, self.call.emit(op, *(operand.name for operand in operands), **attrs), self.dtype)
 
     def __add__(self, other: Operand) -> Reals:
         return self.same(np.add, "Add", other)
@@ -69,7 +70,7 @@ class Reals:
         return self.same(np.subtract, "Sub", other)
 
     def __rsub__(self, other: Operand) -> Reals:
-        return as_reals(self.call, other) - self
+        return as_reals(self.call, other, self.dtype) - self
 
     def __mul__(self, other: Operand) -> Reals:
         return self.same(np.multiply, "Mul", other)
@@ -124,14 +125,19 @@ class Reals:
     def total(self, axis: int) -> Reals:
         """The sum over ``axis``, which stays with size 1."""
         if self.known is not None:
-            return Reals(self.call, self.known.sum(axis, keepdims=True))
-        return Reals(self.call, self.call.reduce("ReduceSum", self.name, [axis], keepdims=True))
+            return Reals(self.call, self.known.sum(axis, keepdims=True), self.dtype)
+        return Reals(self.call, self.call.reduce("ReduceSum", self.name, [axis], keepdims=True), self.dtype)
 
     def expanded(self, axis: int) -> Reals:
         """With one more axis of size 1."""
         if self.known is not None:
-            return Reals(self.call, np.expand_dims(self.known, axis))
-        return Reals(self.call, self.call.unsqueeze(self.name, [axis]))
+            return Reals(self.call, np.expand_dims(self.known, axis), self.dtype)
+        return Reals(self.call, self.call.unsqueeze(self.name, [axis]), self.dtype)
+
+    def reshaped(self, shape: Sequence[int]) -> Reals:
+        if self.known is not None:
+            return Reals(self.call, self.known.reshape(shape), self.dtype)
+        return Reals(self.call, self.call.reshape(self.name, shape), self.dtype)
 
     def as_ints(self) -> Ints:
         """Cut towards zero."""
@@ -140,8 +146,17 @@ class Reals:
         return Ints(self.call, self.call.cast(self.name, INT64))
 
 
-def as_reals(call: Call, value: Operand) -> Reals:
-    return value if isinstance(value, Reals) else Reals(call, np.float32(value))
+def as_reals(call: Call, value: Operand, dtype: DType = FLOAT32) -> Reals:
+    return value if isinstance(value, Reals) else Reals(call, value, dtype)
+
+
+def input_reals(call: Call, index: int, dtype: DType) -> Reals:
+    """Input ``index``, a float of any width, as ``dtype``."""
+    array = call.value(index)
+    if array is not None:
+        return Reals(call, array.astype(dtype.numpy), dtype)
+    value = call.input(index)
+    return Reals(call, value if call.dtype(index) == dtype else call.cast(value, dtype), dtype)
 
 
 def counted(call: Call, count: Ints) -> Reals:
