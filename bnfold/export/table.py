@@ -46,6 +46,8 @@ class Row:
         How the op stands to the layout of its values.
     opset : int
         The oldest opset with a lowering.
+    origin : str or None
+        For an op that is not TensorFlow's but made by a rewrite: what of, in a sentence.
     facts : mapping
         What tells this row from the others with the same function: ``call.fact("onnx")``.
     """
@@ -55,6 +57,7 @@ class Row:
     dtypes: tuple[str, ...] = NUMBERS
     placement: Placement = AS_TENSORFLOW
     opset: int = OLDEST_OPSET
+    origin: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -67,15 +70,19 @@ def lowers(
     dtypes: Iterable[str] = NUMBERS,
     placement: Placement = AS_TENSORFLOW,
     opset: int = OLDEST_OPSET,
+    origin: str | None = None,
     **facts: Any,
 ) -> Callable[[Lower], Lower]:
-    """Enter the decorated function in the table as the lowering of ``ops``; may be applied more than once."""
+    """Enter the decorated function in the table as the lowering of ``ops``; may be applied more than once.
+
+    The arguments are the fields of `Row`.
+    """
 
     def enter(lower: Lower) -> Lower:
         for op in ops:
             if op in _ROWS:
                 raise ValueError(f"{op} has two lowerings: {_ROWS[op].lower.__name__} and {lower.__name__}")
-            _ROWS[op] = Row(op, lower, tuple(dtypes), placement, opset, facts)
+            _ROWS[op] = Row(op, lower, tuple(dtypes), placement, opset, origin, facts)
         return lower
 
     return enter

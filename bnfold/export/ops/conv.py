@@ -21,7 +21,8 @@ from bnfold.export.table import FLOATS, lowers
 from bnfold.graph.dtypes import INT64
 
 
-@lowers("Conv1D", "Conv2D", "Conv3D", dtypes=FLOATS, placement=SPATIAL)
+@lowers("Conv2D", "Conv3D", dtypes=FLOATS, placement=SPATIAL)
+@lowers("Conv1D", dtypes=FLOATS, placement=SPATIAL, origin="ExpandDims, Conv2D, Squeeze: a Conv of one axis")
 def lower_conv(call: Call) -> str:
     """Kernel HWIO → OIHW; fewer input channels in the kernel than in the image make it a grouped convolution."""
     shape, rank = call.known_shape(1), call.rank(1)
@@ -31,7 +32,13 @@ def lower_conv(call: Call) -> str:
     return _convolve(call, kernel, shape[:-2], groups)
 
 
-@lowers("DepthwiseConv1d", "DepthwiseConv2dNative", dtypes=FLOATS, placement=SPATIAL)
+@lowers("DepthwiseConv2dNative", dtypes=FLOATS, placement=SPATIAL)
+@lowers(
+    "DepthwiseConv1d",
+    dtypes=FLOATS,
+    placement=SPATIAL,
+    origin="ExpandDims, DepthwiseConv2dNative, Squeeze: a grouped Conv of one axis",
+)
 def lower_depthwise_conv(call: Call) -> str:
     """Kernel HWCM → (C·M)1HW, one group for each channel."""
     *sizes, inputs, multiplier = call.known_shape(1)
