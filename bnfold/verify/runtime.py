@@ -16,6 +16,8 @@ from bnfold.verify.candidate import Runner, Value
 if TYPE_CHECKING:
     import onnx
 
+PROTO_LIMIT = 2**31 - 1
+
 MODES = ("off", "on")
 """onnxruntime's graph optimisations: none, and all of them. Its own rewrites have been wrong; see both."""
 
@@ -36,9 +38,10 @@ class OnnxModel:
     def __init__(self, source: onnx.ModelProto | str | Path | bytes) -> None:
         self.path = Path(source) if isinstance(source, str | Path) else None
         self._given = None if isinstance(source, str | Path) else source
-        initializers = {tensor.name for tensor in self.proto.graph.initializer}
-        self.inputs = [_value(info) for info in self.proto.graph.input if info.name not in initializers]
-        self.outputs = [_value(info) for info in self.proto.graph.output]
+        proto = self._load()
+        initializers = {tensor.name for tensor in proto.graph.initializer}
+        self.inputs = [_value(info) for info in proto.graph.input if info.name not in initializers]
+        self.outputs = [_value(info) for info in proto.graph.output]
         if not self.outputs:
             raise VerificationError(f"{self.label} has no outputs", hint="it may be truncated: export it again")
 
@@ -48,13 +51,21 @@ class OnnxModel:
 
     @cached_property
     def proto(self) -> onnx.ModelProto:
-        """The model without the data that it keeps in other files."""
+        """The model without the data that it keeps in other files.
+
+        A file is read anew when this is first asked for: while its sessions run, its weights are in memory once less.
+        """
+        return self._load()
+
+    def _load(self) -> onnx.ModelProto:
         return _read(self.path, self.label) if self.path is not None else _parse(self._given, self.label)
 
     @cached_property
     def bytes(self) -> bytes:
         if isinstance(self._given, bytes):
             return self._given
+        if self.proto.ByteSize() > PROTO_LIMIT:
+            raise VerificationError("the model is over 2 GiB: no proto holds it", hint="convert it to a file")
         data: bytes = self.proto.SerializeToString()
         return data
 
