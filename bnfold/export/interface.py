@@ -46,7 +46,7 @@ def declare_input(scope: Scope, endpoint: Endpoint) -> None:
     scope.onnx.types[name] = known
     if known.shape is not None:
         axes = permutation or range(len(known.shape))
-        named = [(axis, _dim_name(name, axis), size) for axis, size in zip(axes, known.shape, strict=True)]
+        named = [(axis, _dim_name(scope, name, axis), size) for axis, size in zip(axes, known.shape, strict=True)]
         scope.onnx.dims[name] = tuple(dim if size is None else size for _, dim, size in named)
         scope.dim_names.update({f"{endpoint.tensor}[{axis}]": dim for axis, dim, size in named if size is None})
     if permutation is not None:
@@ -54,9 +54,12 @@ def declare_input(scope: Scope, endpoint: Endpoint) -> None:
     scope.bind_input(endpoint.tensor, name)
 
 
-def _dim_name(name: str, axis: int) -> str:
-    """The first axis is taken for the batch, which inputs share."""
-    return "N" if axis == 0 else f"{name.removesuffix(':0')}_dim{axis}"
+def _dim_name(scope: Scope, name: str, axis: int) -> str:
+    """The first axis of the first input is the batch. Other inputs may have another size: a runtime takes sizes of
+    the same name for equal, and gives them the same memory.
+    """
+    taken = any("N" in dims for dims in scope.onnx.dims.values())
+    return "N" if axis == 0 and not taken else f"{name.removesuffix(':0')}_dim{axis}"
 
 
 def _remark(permutation: tuple[int, ...]) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LARGEST = 2**63 - 1
 """As the end of a Slice: all the rest. Its negative, as the end of a backward Slice, likewise."""
 
-Operand = Union["Ints", int, Sequence[int]]
+Operand = Union["Ints", int, Sequence[int], Array]
 
 
 class Ints:
@@ -151,6 +151,16 @@ class Ints:
         if self.known is not None:
             return Ints(self.call, self.known.reshape(shape))
         return Ints(self.call, self.call.emit("Reshape", self.name, self.call.ints(shape)))
+
+    def expanded(self, axis: int) -> Ints:
+        """With a new axis of size 1."""
+        if self.known is not None:
+            return Ints(self.call, np.expand_dims(self.known, axis))
+        return Ints(self.call, self.call.unsqueeze(self.name, [axis]))
+
+    def spread(self, shape: Operand) -> Ints:
+        """A scalar repeated over ``shape``."""
+        return self.same(np.broadcast_to, "Expand", shape)
 
     def entries(self, start: Operand | None = None, stop: Operand | None = None, step: int = 1) -> Ints:
         """``self[start:stop:step]`` of a vector."""

@@ -7,7 +7,7 @@ from bnfold.export.carry import selected
 from bnfold.export.kernels import KERNELS
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex
-from bnfold.export.placement import FOLLOWS, Follows
+from bnfold.export.placement import FOLLOWS
 from bnfold.export.table import ALL, COMPLEX, lowers
 from bnfold.graph.dtypes import BOOL
 
@@ -22,19 +22,17 @@ def lower_select_v2(call: Call) -> str:
     return selected(call, condition, then, other, part_dtype(call.dtype(1)))
 
 
-@lowers("Select", dtypes=ANY, placement=Follows(data=(1, 2)))
+@lowers("Select", dtypes=ANY, placement=FOLLOWS)
 def lower_select(call: Call) -> str:
     """The condition has the shape of the values, or is a scalar, or a vector that chooses along axis 0."""
-    condition, then, other = call.inputs()
-    dtype = part_dtype(call.dtype(1))
-    shape = call.shape(0)
-    if shape is None or call.shape(1) is None:
-        return selected(call, condition, then, other, dtype)
-    stored = sorted(range(call.rank(1)), key=lambda axis: call.axis(axis, 1))
-    if len(shape) == len(stored):
-        condition = call.transpose(condition, stored)
-    elif len(shape) == 1:
-        condition = call.unsqueeze(condition, [axis for axis, own in enumerate(stored) if own])
+    shape, dtype = call.shape(0), part_dtype(call.dtype(1))
+    if shape is not None and len(shape) == 1 and call.rank(1) > 1:
+        first, rank = call.axis(0, 1), call.rank(1)
+        vector = call.scope.read(call.node.inputs[0])
+        condition = call.unsqueeze(vector, [axis for axis in range(rank) if axis != first])
+    else:
+        condition = call.input(0)
+    then, other = call.input(1), call.input(2)
     if is_complex(call, 1):
         condition = call.unsqueeze(condition, [-1])
     return selected(call, condition, then, other, dtype)

@@ -6,7 +6,7 @@ import numpy as np
 
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints, counted, input_ints, joined, shape_of
-from bnfold.export.ops.complex import is_complex
+from bnfold.export.ops.complex import conjugate, is_complex
 from bnfold.export.placement import Drops, Expands, Permutes, Reshapes
 from bnfold.export.size import Size
 from bnfold.export.table import ALL, COMPLEX, lowers
@@ -50,6 +50,15 @@ def _copied_sizes(call: Call) -> list[int] | None:
 @lowers("Transpose", dtypes=(*ALL, *COMPLEX), placement=Permutes())
 def lower_transpose(call: Call) -> str:
     """The input seen otherwise; whoever wants another order than it is stored in gets a Transpose node."""
+    return _transposed(call)
+
+
+@lowers("ConjugateTranspose", dtypes=(*ALL, *COMPLEX), placement=Permutes())
+def lower_conjugate_transpose(call: Call) -> str:
+    return conjugate(call, _transposed(call)) if is_complex(call) else _transposed(call)
+
+
+def _transposed(call: Call) -> str:
     return call.input(0) if call.value(1) is not None else _transposed_at_run_time(call)
 
 

@@ -64,8 +64,11 @@ def spec_of(call: Call) -> Spec:
     spec, axis, result = Spec(), 0, 0
     for entry in range(entries):
         if masked("ellipsis", entry):
-            left = call.rank() - axis - sum(later > entry for later in takes)
-            axis, result = axis + left, result + left
+            left = sum(later > entry for later in takes)
+            if call.shape() is None:  # what follows is counted from the end
+                axis, result = -left, -left
+                continue
+            axis, result = call.rank() - left, result + call.rank() - left - axis
         elif masked("new_axis", entry):
             spec.new.append(result)
             result += 1

@@ -1,0 +1,44 @@
+"""Tensors dealt out into parts, and put together from them, by numbers computed when the model runs."""
+
+from __future__ import annotations
+
+from bnfold.export.call import Call
+from bnfold.export.carry import moved
+from bnfold.export.ints import Ints, input_ints, joined, sizes_of
+from bnfold.export.table import ALL, lowers
+
+
+@lowers("DynamicPartition", dtypes=ALL)
+def lower_dynamic_partition(call: Call) -> tuple[str, ...]:
+    """Part p is the rows whose number is p."""
+    rank, data = call.rank(1), call.input(0)
+    numbers = input_ints(call, 1)
+    if rank != 1:
+        rest = sizes_of(call, 0, range(rank, call.rank()))
+        data = call.emit("Reshape", data, joined(call, [-1], rest).name)
+        numbers = numbers.vector()
+    return tuple(
+        call.emit("Compress", data, numbers.equals(part).name, axis=0) for part in range(call.attr("num_partitions"))
+    )
+
+
+@lowers("DynamicStitch", "ParallelDynamicStitch", dtypes=ALL)
+def lower_dynamic_stitch(call: Call) -> str:
+    """Row i of the result is the row with index i; where there are several, the last."""
+    count = call.arity // 2
+    rest = _rest(call, count)
+    indices = joined(call, *(input_ints(call, index).vector() for index in range(count)))
+    rows = [call.emit("Reshape", call.input(count + index), joined(call, [-1], rest).name) for index in range(count)]
+    data = rows[0] if count == 1 else call.emit("Concat", *rows, axis=0)
+    shape = joined(call, (joined(call, [-1], indices).max() + 1).vector(), rest)
+    dtype = call.dtype(count)
+    base = moved(call, "Expand", [call.scalar("" if dtype.name == "string" else 0, dtype), shape.name], dtype)
+    return moved(call, "ScatterND", [base, indices.expanded(1).name, data], dtype, values=(0, 2))
+
+
+def _rest(call: Call, count: int) -> Ints:
+    """The shape of a row, as the first data tensor that is known well enough says."""
+    for index in range(count):
+        if call.shape(index) is not None and call.shape(count + index) is not None:
+            return sizes_of(call, count + index, range(call.rank(index), call.rank(count + index)))
+    raise call.refusal("the rank of its indices is not known")

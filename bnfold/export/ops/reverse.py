@@ -1,0 +1,84 @@
+"""Entries of an axis in another order: reversed, rolled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnfold.export.call import Call
+from bnfold.export.ints import LARGEST, Ints, as_ints, input_ints, size_of
+from bnfold.export.placement import Follows
+from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.graph.dtypes import INT64
+
+ANY = (*ALL, *COMPLEX)
+
+
+@lowers("ReverseV2", dtypes=ANY, placement=Follows(data=(0,), constant=(1,)))
+def lower_reverse_v2(call: Call) -> str:
+    axes = input_ints(call, 1)
+    if axes.known is not None and call.shape() is not None:
+        stored = Ints(call, [call.axis(axis) for axis in axes.known])
+        return _reversed(call, stored, Ints(call, np.full(axes.known.shape, True)))
+    count = Ints(call, call.emit("Shape", axes.name)) if axes.known is None else Ints(call, [axes.known.size])
+    return _reversed(call, axes, as_ints(call, 1).spread(count).equals(1))
+
+
+@lowers("Reverse", dtypes=ANY)
+def lower_reverse(call: Call) -> str:
+    """A flag for each axis."""
+    flags = call.value(1)
+    backward = Ints(call, call.input(1) if flags is None else flags)
+    return _reversed(call, Ints(call, range(call.rank())), backward)
+
+
+def _reversed(call: Call, axes: Ints, backward: Ints) -> str:
+    """Slice the ``axes`` from the end to the start where ``backward``, else whole."""
+    if backward.known is not None:
+        if not backward.known.any():
+            return call.input(0)
+        axes, backward = axes.take(np.flatnonzero(backward.known)), Ints(call, backward.known[backward.known])
+    start, stop = backward.where(LARGEST, 0), backward.where(-LARGEST, LARGEST)
+    return call.emit("Slice", call.input(0), start.name, stop.name, axes.name, backward.where(-1, 1).name)
+
+
+@lowers("ReverseSequence", dtypes=ANY)
+def lower_reverse_sequence(call: Call) -> str:
+    """ONNX wants the batch and the time on the first two axes."""
+    rank = call.rank()
+    time, batch = call.attr("seq_dim") % rank, call.attr("batch_dim") % rank
+    lengths = call.cast(call.input(1), INT64)
+    if {time, batch} == {0, 1}:
+        return call.emit("ReverseSequence", call.input(0), lengths, time_axis=time, batch_axis=batch)
+    order = [batch, time, *(axis for axis in range(rank) if axis not in (batch, time))]
+    value = call.transpose(call.input(0), order)
+    value = call.emit("ReverseSequence", value, lengths, time_axis=1, batch_axis=0)
+    return call.transpose(value, [order.index(axis) for axis in range(rank)])
+
+
+@lowers("Roll", dtypes=ANY, placement=Follows(data=(0,), constant=(2,)))
+def lower_roll(call: Call) -> str:
+    """Shift and axis are scalars or vectors of the same length; an axis named twice is rolled twice."""
+    shifts, axes = input_ints(call, 1).vector(), input_ints(call, 2).vector()
+    value = call.input(0)
+    if axes.known is not None:
+        rank = call.rank()
+        for axis in sorted({int(axis) % rank for axis in axes.known}):
+            entries = np.flatnonzero(axes.known % rank == axis)
+            value = _rolled(call, value, axis, shifts.take(entries).sum())
+        return value
+    for axis in range(call.rank()):
+        chosen = axes.equals(axis) | axes.equals(axis - call.rank())
+        value = _rolled(call, value, axis, chosen.where(shifts, 0).sum())
+    return value
+
+
+def _rolled(call: Call, value: str, axis: int, shift: Ints) -> str:
+    """The last ``shift mod size`` entries come first."""
+    size = size_of(call, 0, axis).scalar()
+    cut = size - shift % size.at_least(1)
+    if cut.known is not None and cut.known == size.known:
+        return value
+    at, axes = cut.vector().name, call.ints([call.axis(axis)])
+    tail = call.emit("Slice", value, at, call.ints([LARGEST]), axes)
+    head = call.emit("Slice", value, call.ints([0]), at, axes)
+    return call.emit("Concat", tail, head, axis=call.axis(axis))

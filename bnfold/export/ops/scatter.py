@@ -1,0 +1,134 @@
+"""Values added, multiplied, or put where indices say.
+
+ScatterND combines since opset 16 (sums, products) and 18 (extremes). Before that each place of the result looks
+through all the updates for its own: a mask of places × updates.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnfold.export.call import Call
+from bnfold.export.carry import moved, selected
+from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape
+from bnfold.export.kernels import widening
+from bnfold.export.table import ALL, NUMBERS, lowers
+from bnfold.graph import DType
+
+
+@dataclass(frozen=True)
+class Combination:
+    """How the updates of one place, and what was there before, become one value."""
+
+    reduction: str
+    reduce: str
+    onnx: str
+    since: int
+
+
+SUM = Combination("add", "ReduceSum", "Add", 16)
+PRODUCT = Combination("mul", "ReduceProd", "Mul", 16)
+LARGEST = Combination("max", "ReduceMax", "Max", 18)
+SMALLEST = Combination("min", "ReduceMin", "Min", 18)
+
+
+def neutral(combination: Combination, dtype: DType) -> float:
+    """What changes nothing: 0, 1, the lowest or the highest number."""
+    if combination in (SUM, PRODUCT):
+        return 0 if combination is SUM else 1
+    assert dtype.numpy is not None
+    if dtype.is_floating:
+        return -math.inf if combination is LARGEST else math.inf
+    limits = np.iinfo(dtype.numpy)
+    return limits.min if combination is LARGEST else limits.max
+
+
+def combined(call: Call, how: Combination, base: str, indices: Ints, updates: str, dtype: DType, depth: int) -> str:
+    """``base`` with ``updates`` combined into the places that ``indices`` name.
+
+    Parameters
+    ----------
+    base, updates : str
+        Of ``dtype``.
+    indices : Ints of shape (…, depth)
+        Positions on the first ``depth`` axes of ``base``; the other axes of ``indices`` are the first of ``updates``.
+    """
+    if call.opset >= how.since:
+        wide = _scattering(dtype)
+        values = [call.cast(value, wide) if wide != dtype else value for value in (base, updates)]
+        result = call.emit("ScatterND", values[0], indices.name, values[1], reduction=how.reduction)
+        return result if wide == dtype else call.cast(result, dtype)
+    shape = run_time_shape(call, base)
+    rows = shape.entries(0, depth)
+    row = _row_numbers(call, indices, rows, depth)
+    rest = shape.entries(depth)
+    flat = call.emit("Reshape", updates, joined(call, [-1], rest.product().vector()).name)
+    count = rows.product()
+    gathered = reduced_by_row(call, how, flat, row, count, dtype)
+    both = call.widened(how.onnx, base, call.emit("Reshape", gathered, shape.name), dtype=dtype)
+    return both
+
+
+def _scattering(dtype: DType) -> DType:
+    """onnxruntime's ScatterND adds in these; the rest goes through float32 and int32, or int64."""
+    narrow = {"float16": "float32", "bfloat16": "float32"}
+    return DType.named(narrow.get(dtype.name, dtype.name))
+
+
+def _row_numbers(call: Call, indices: Ints, rows: Ints, depth: int) -> Ints:
+    """The places as numbers: ``Σ index_k · Π rows after k``, as a vector."""
+    strides = joined(call, *(rows.entries(axis + 1, depth).product().vector() for axis in range(depth)))
+    flat = indices.reshaped([-1, depth]) * strides
+    if flat.known is not None:
+        return Ints(call, flat.known.sum(axis=1))
+    return Ints(call, call.reduce("ReduceSum", flat.name, [1]))
+
+
+def reduced_by_row(call: Call, how: Combination, flat: str, row: Ints, count: Ints, dtype: DType) -> str:
+    """The rows of ``flat`` (a matrix) with the same number in ``row`` combined: a matrix of ``count`` rows."""
+    mask = counted(call, 0, count).reshaped([-1, 1]).equals(row.expanded(0))  # (count, rows of flat)
+    wide = widening(how.reduce, dtype, call.opset) or dtype
+    values = call.cast(flat, wide) if wide != dtype else flat
+    if how is SUM and wide.is_floating:
+        result = call.widened("MatMul", call.cast(mask.name, wide), values, dtype=wide)
+    else:
+        least = call.scalar(neutral(how, wide), wide)
+        stack = selected(call, mask.expanded(2).name, call.unsqueeze(values, [0]), least, wide)
+        result = call.reduce(how.reduce, stack, [1])
+    return result if wide == dtype else call.cast(result, dtype)
+
+
+@lowers("ScatterNd", dtypes=(*NUMBERS, "bool"))
+def lower_scatter_nd(call: Call) -> str:
+    """Updates of the same place are added up."""
+    dtype, depth = call.dtype(1), call.known_shape(0)[-1]
+    if depth is None:
+        raise call.refusal("the depth of its indices is not known")
+    shape = input_ints(call, 2)
+    base = moved(call, "Expand", [call.scalar(0, dtype), shape.name], dtype)
+    if dtype.name == "bool":
+        return call.emit("ScatterND", base, input_ints(call, 0).name, call.input(1))
+    return combined(call, SUM, base, input_ints(call, 0), call.input(1), dtype, depth)
+
+
+@lowers("TensorScatterUpdate", dtypes=ALL)
+def lower_tensor_scatter_update(call: Call) -> str:
+    dtype = call.dtype()
+    return moved(call, "ScatterND", [call.input(0), input_ints(call, 1).name, call.input(2)], dtype, values=(0, 2))
+
+
+@lowers("TensorScatterAdd", how=SUM)
+@lowers("TensorScatterSub", how=SUM)
+@lowers("TensorScatterMax", how=LARGEST)
+@lowers("TensorScatterMin", how=SMALLEST)
+def lower_tensor_scatter(call: Call) -> str:
+    depth = call.known_shape(1)[-1]
+    if depth is None:
+        raise call.refusal("the depth of its indices is not known")
+    updates = call.input(2)
+    if call.op == "TensorScatterSub":
+        updates = call.widened("Sub", call.scalar(0, call.dtype()), updates)
+    return combined(call, call.fact("how"), call.input(0), input_ints(call, 1), updates, call.dtype(), depth)

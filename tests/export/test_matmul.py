@@ -1,0 +1,66 @@
+"""Products of stacks of matrices, and Einstein sums."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers, random
+
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+raw = tf.raw_ops
+
+
+@pytest.mark.parametrize("adjoint", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_products_of_stacks_are_the_same(adjoint, dtype):
+    a = random(2, 3, *((5, 4) if adjoint[0] else (4, 5)), dtype=dtype)
+    b = random(3, *((6, 5) if adjoint[1] else (5, 6)), dtype=dtype, seed=1)
+    build = lambda a, b: tf.linalg.matmul(a, b, adjoint_a=adjoint[0], adjoint_b=adjoint[1])  # noqa: E731
+    assert_lowers(build, {"a": a, "b": b}, dynamic=True)
+    assert_lowers(lambda a: build(a, b), {"a": a})
+
+
+def test_product_widens_when_asked_to():
+    feeds = {"x": random(2, 3, 4, dtype=np.int8), "y": random(2, 4, 5, seed=1, dtype=np.int8)}
+    assert_lowers(lambda x, y: raw.BatchMatMulV3(x=x, y=y, Tout=tf.int32), feeds)
+
+
+def test_products_of_complex_stacks_are_the_same():
+    def build(a, b):
+        x = tf.complex(a, b)
+        z = [tf.matmul(x, x, adjoint_a=True), tf.einsum("bij,bkj->bik", x, x), tf.einsum("bij->bji", x)]
+        return [part(y) for y in z for part in (tf.math.real, tf.math.imag)]
+
+    assert_lowers(build, {"a": random(2, 3, 4), "b": random(2, 3, 4, seed=1)}, rtol=1e-5)
+
+
+EQUATIONS = {
+    "ij,jk->ik": ((2, 3), (3, 4)),
+    "bij,bjk->bik": ((2, 2, 3), (2, 3, 4)),
+    "...ij,jk->...ik": ((2, 5, 2, 3), (3, 4)),
+    "ii->i": ((3, 3),),
+    "ij->ji": ((2, 3),),
+    "abc,cd->abd": ((2, 3, 4), (4, 5)),
+    "ijk->": ((2, 3, 4),),
+    "BI,BJ->BIJ": ((2, 3), (2, 4)),
+    "bn,anb->na": ((2, 3), (4, 3, 2)),
+    "i,j->ij": ((2,), (3,)),
+    "ij,ij->": ((2, 3), (2, 3)),
+    "...a,...b->...ab": ((2, 3), (2, 4)),
+}
+
+
+@pytest.mark.parametrize("equation", EQUATIONS)
+def test_einstein_sum_is_the_same(equation):
+    feeds = {f"x{i}": random(*shape, seed=i) for i, shape in enumerate(EQUATIONS[equation])}
+    build = lambda *x: raw.Einsum(inputs=x, equation=equation)  # noqa: E731
+    assert_lowers(build, feeds, opsets=(13, 18))
+    assert_lowers(build, feeds, dynamic=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int32, np.int64])
+def test_einstein_sum_keeps_its_dtype(dtype):
+    feeds = {"x": random(2, 3, dtype=dtype), "y": random(3, 4, dtype=dtype)}
+    assert_lowers(lambda x, y: raw.Einsum(inputs=[x, y], equation="ij,jk->ik"), feeds)

@@ -1,0 +1,46 @@
+"""Padding in its modes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers, op_types, random
+
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+PADDINGS = [[[1, 0], [2, 1], [0, 2]], [[1, 1], [0, 0], [0, 1]], [[0, 0], [0, 0], [0, 0]], [[0, 1], [2, 2], [3, 3]]]
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "REFLECT", "SYMMETRIC"])
+def test_padding_is_the_same(mode):
+    def build(x):
+        return [tf.pad(x, paddings, mode) for paddings in PADDINGS]
+
+    assert_lowers(build, {"x": random(2, 3, 4)}, opsets=(13, 18))
+    assert_lowers(build, {"x": random(2, 3, 4)}, {"x": random(3, 5, 6)}, dynamic=True)
+    for paddings in PADDINGS:
+        feeds = {"x": random(2, 3, 4), "p": np.int32(paddings)}
+        assert_lowers(lambda x, p: tf.pad(x, p, mode), feeds, shapes={"x": (None, 3, None), "p": (3, 2)})
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "bool"])
+def test_padding_is_the_same_whatever_the_dtype(dtype):
+    x = random(3, 4, low=0, high=3).astype(dtype)
+    assert_lowers(lambda x: tf.pad(x, [[1, 2], [0, 1]]), {"x": x})
+    if dtype != "bool":
+        build = lambda x, c: tf.pad(x, [[1, 2], [0, 1]], constant_values=c)  # noqa: E731
+        assert_lowers(build, {"x": x, "c": np.array(5, dtype)})
+        assert_lowers(lambda x: tf.pad(x, [[1, 1], [2, 1]], "SYMMETRIC"), {"x": x})
+
+
+def test_padding_of_an_image_needs_no_transpose():
+    def build(x):
+        y = tf.nn.conv2d(x, random(1, 1, 4, 4), 1, "SAME")
+        y = tf.pad(y, [[0, 0], [1, 2], [2, 1], [0, 1]])
+        y = tf.pad(y, [[0, 0], [1, 2], [2, 1], [0, 0]], "REFLECT")
+        y = tf.pad(y, [[0, 0], [2, 2], [3, 3], [0, 0]], "SYMMETRIC")
+        return tf.nn.conv2d(y, random(1, 1, 5, 3), 1, "SAME")
+
+    model = assert_lowers(build, {"x": random(2, 6, 7, 4)})
+    assert op_types(model).count("Transpose") <= 2

@@ -1,0 +1,122 @@
+"""Shapes as tensors, shapes changed, tensors filled and repeated, dtypes changed, values chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers, op_types, random
+
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+raw = tf.raw_ops
+
+NUMBERS = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+
+
+def test_shape_is_the_same_when_it_is_known_or_not():
+    def build(x):
+        return [tf.shape(x), tf.shape(x, tf.int64), *tf.shape_n([x, x]), tf.size(x), tf.size(x, tf.int64), tf.rank(x)]
+
+    assert_lowers(build, {"x": random(2, 3, 4)})
+    assert_lowers(build, {"x": random(2, 3, 4)}, {"x": random(1, 0, 5)}, dynamic=True)
+
+
+def test_shape_of_an_image_needs_no_transpose():
+    def build(x):
+        y = tf.nn.conv2d(x, random(1, 1, 4, 6), 1, "SAME")
+        return tf.nn.relu(y), tf.shape(y), tf.size(y), tf.rank(y)
+
+    model = assert_lowers(build, {"x": random(2, 5, 7, 4)}, shapes={"x": (None, None, None, 4)})
+    assert op_types(model).count("Transpose") == 2
+
+
+def test_reshape_is_the_same_when_the_shape_is_computed():
+    feeds = {"x": random(2, 3, 4), "s": np.int32([4, -1])}
+    assert_lowers(lambda x, s: tf.reshape(x, s), feeds, {**feeds, "s": np.int32([-1, 2])}, shapes={"s": (2,)})
+    empty = {"x": random(0, 3), "s": np.int64([0, 7])}
+    assert_lowers(lambda x, s: tf.reshape(x, s), empty)
+    assert_lowers(lambda x: tf.reshape(x, [tf.shape(x)[1], -1]), {"x": random(2, 3)}, {"x": random(4, 2)}, dynamic=True)
+
+
+def test_squeeze_and_expand_are_the_same():
+    x = random(2, 1, 3, 1)
+    assert_lowers(lambda x: [tf.squeeze(x), tf.squeeze(x, [1]), tf.squeeze(x, [-1, 1])], {"x": x})
+    build = lambda x: [tf.squeeze(x, [1]), *(tf.expand_dims(x, axis) for axis in (0, 1, 4, -1, -5))]  # noqa: E731
+    assert_lowers(build, {"x": x}, opsets=(13, 18), dynamic=True)
+    assert_lowers(lambda x: tf.reshape(tf.squeeze(x), [3, 2]), {"x": x}, dynamic=True)
+    feeds = {"x": random(2, 3), "a": np.int32(-1)}
+    build = lambda x, a: tf.reshape(tf.expand_dims(x, a), [3, -1])  # noqa: E731
+    assert_lowers(build, feeds, {**feeds, "a": np.int32(1)})
+
+
+@pytest.mark.parametrize("permutation", [(0, 1, 2), (2, 0, 1), (1, 0, 2)])
+def test_transpose_is_the_same_when_the_permutation_is_known_or_computed(permutation):
+    x = random(2, 3, 4)
+    assert_lowers(lambda x: tf.transpose(x, permutation), {"x": x}, dynamic=True)
+    assert_lowers(lambda x: raw.ConjugateTranspose(x=x, perm=permutation), {"x": x})
+    feeds = {"x": x, "p": np.int32(permutation)}
+    assert_lowers(lambda x, p: tf.transpose(x, p), feeds, {**feeds, "p": np.int32([2, 1, 0])}, dynamic=True)
+
+
+@pytest.mark.parametrize("dtype", [*NUMBERS, "bool"])
+def test_filled_and_repeated_tensors_are_the_same(dtype):
+    x = random(2, 3, low=0, high=3).astype(dtype)
+
+    def build(x):
+        return [raw.ZerosLike(x=x), raw.OnesLike(x=x), tf.broadcast_to(x, [4, 2, 3])]
+
+    assert_lowers(build, {"x": x}, dynamic=True)
+    assert_lowers(lambda s, v: tf.fill(s, v), {"s": np.int32([2, 3]), "v": x[0, 0]}, shapes={"s": (2,)})
+    feeds = {"x": x, "m": np.int32([2, 3])}
+    assert_lowers(lambda x, s: tf.broadcast_to(x, s), {"x": x, "s": np.int64([2, 2, 3])})
+    if dtype != "uint16":  # TensorFlow has no kernel
+        assert_lowers(lambda x, m: [tf.tile(x, m), tf.tile(x, [1, 1]), tf.tile(x, [2, 1])], feeds)
+
+
+def test_shapes_are_broadcast():
+    feeds = {"a": np.int32([2, 1, 5]), "b": np.int32([3, 1])}
+    assert_lowers(lambda a, b: raw.BroadcastArgs(s0=a, s1=b), feeds)
+    assert_lowers(lambda a, b: raw.BroadcastArgs(s0=a, s1=b), feeds, {"a": feeds["b"], "b": feeds["a"]}, dynamic=True)
+
+
+@pytest.mark.parametrize("source", [*NUMBERS, "bool"])
+def test_cast_is_the_same(source):
+    x = np.array([0, 1, 2, 3, 100], np.float64).astype(source)
+    assert_lowers(lambda x: [tf.cast(x, target) for target in (*NUMBERS, "bool", "bfloat16")], {"x": x})
+
+
+def test_cast_cuts_fractions_off():
+    assert_lowers(lambda x: [tf.cast(x, tf.int32), tf.cast(x, tf.bool)], {"x": np.float32([1.9, -1.9, 0.5, -0.0])})
+
+
+@pytest.mark.parametrize("dtype", [*NUMBERS, "bool"])
+def test_select_is_the_same(dtype):
+    x = random(2, 3, low=0, high=3, seed=1).astype(dtype)
+
+    def build(c, x):
+        return [
+            *(raw.Select(condition=c, x=x, y=x[::-1]), raw.Select(condition=c[:, 0], x=x, y=x[::-1])),
+            *(raw.Select(condition=c[0, 0], x=x, y=x[::-1]), raw.SelectV2(condition=c[0], t=x, e=x[1, 2])),
+        ]
+
+    assert_lowers(build, {"c": random(2, 3) > 0, "x": x}, opsets=(13, 18))
+    assert_lowers(build, {"c": random(2, 3) > 0, "x": x}, dynamic=True)
+
+
+@pytest.mark.parametrize("dtype", [*NUMBERS[1:], "bool"])
+def test_places_that_are_not_zero_are_found(dtype):
+    x = random(3, 4, low=-1, high=3).astype(dtype) if not dtype.startswith("u") else random(3, 4, low=0).astype(dtype)
+    assert_lowers(lambda x: tf.where(x), {"x": x}, dynamic=True)
+    assert_lowers(lambda x: tf.where(x[0]), {"x": x})
+
+
+def test_select_between_convolutions_needs_no_transpose():
+    def build(x):
+        y = tf.nn.conv2d(x, random(1, 1, 4, 6), 1, "SAME")
+        y = raw.Select(condition=y > 0, x=y, y=2 * y)
+        y = tf.tile(raw.SelectV2(condition=y > 1, t=y, e=random(6)), [1, 2, 1, 1])
+        return tf.nn.conv2d(tf.clip_by_value(y, -1, 1) + tf.zeros_like(y), random(1, 1, 6, 3), 1, "SAME")
+
+    model = assert_lowers(build, {"x": random(2, 5, 7, 4)})
+    assert op_types(model).count("Transpose") == 2
