@@ -16,7 +16,7 @@ from bnfold.inference.moments import MomentBinder, drop_renormalisation
 from bnfold.inference.moving_statistics import Update
 from bnfold.inference.naming import layer_name
 from bnfold.inference.unbound import bind_by_hand, bind_the_rest, refuse_unbound, unbound_normalisations
-from bnfold.inference.variables import VARIABLE_OPS
+from bnfold.inference.variables import VARIABLE_OPS, without_writes
 
 ByHand = Mapping[str, tuple[str, str]]
 
@@ -61,7 +61,7 @@ def bind_statistics(
     InferenceError
         When evidence conflicts or does not suffice, or TensorFlow cannot run what is left.
     """
-    forward = _typed(graph.pruned(outputs))
+    forward = _typed(without_writes(graph.pruned(outputs)).pruned(outputs))
     _refuse_impossible(forward, whole, by_hand)
     averages = Averages(forward.copy(), whole, updates)
     fused = FusedBinder(forward, whole, averages, by_hand).bind()

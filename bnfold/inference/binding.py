@@ -69,6 +69,10 @@ class Averages:
         """The tensors of the forward graph that some variable averages."""
         return list(self._by_tensor)
 
+    def is_averaged(self, tensor: str) -> bool:
+        """Whether a variable is moved towards ``tensor``, not just set to it."""
+        return any(update.is_average for update in self._by_tensor.get(tensor, ()))
+
     def keeper(self, tensor: str, layer: str) -> Bound | None:
         """The variable that holds the moving average of ``tensor``, or None.
 

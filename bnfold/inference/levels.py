@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from bnfold.graph import Graph, Node, node_name, output_index
+from bnfold.graph import Array, Graph, Node, node_name, output_index
+from bnfold.graph.evaluate import run
 from bnfold.inference.op_kinds import RANDOM
+from bnfold.inference.scalars import few_sources
 
 REDUCTIONS = frozenset({"Mean", "Sum", "EuclideanNorm"})
 STRUCTURE = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "VariableShape"})
@@ -28,8 +30,8 @@ class Level(IntEnum):
 class Levels:
     """The level of every tensor of ``graph``.
 
-    A sum or mean over the batch axis, though not over all axes, takes data down to a statistic; so do the second
-    and third output of a training-mode FusedBatchNorm.
+    A sum or mean over the batch axis takes data down to a statistic; so do the second and third output of a
+    training-mode FusedBatchNorm.
 
     Parameters
     ----------
@@ -74,12 +76,33 @@ class Levels:
 
 
 def reduces_batch(graph: Graph, node: Node) -> bool:
-    """Whether ``node`` reduces the first axis, but not all of them: what it gives belongs to no sample."""
-    axes = graph.value(node.inputs[1])
-    if axes is None:
-        return False
+    """Whether ``node`` reduces the first axis: what it gives belongs to no sample."""
+    axes = reduced_axes(graph, node)
+    return axes is not None and 0 in axes
+
+
+def reduces_all(graph: Graph, node: Node) -> bool:
+    """Whether ``node`` reduces all axes: a number, not one for each channel."""
+    shape, axes = graph.shape_of(node.inputs[0]), reduced_axes(graph, node)
+    return shape is not None and axes is not None and len(axes) == len(shape)
+
+
+def reduced_axes(graph: Graph, node: Node) -> set[int] | None:
+    """The axes that reduction ``node`` reduces, counted from 0; None where that is known at run time only."""
+    value = _computed(graph, node.inputs[1])
     shape = graph.shape_of(node.inputs[0])
-    if shape is None:
-        return 0 in axes.reshape(-1)
-    reduced = {int(axis) % len(shape) for axis in axes.reshape(-1)} if shape else set()
-    return 0 in reduced and len(reduced) < len(shape)
+    if value is None:
+        return None
+    axes = {int(axis) for axis in value.reshape(-1)}
+    return axes if shape is None else {axis % len(shape) for axis in axes if shape}
+
+
+def _computed(graph: Graph, tensor: str) -> Array | None:
+    """The value of ``tensor``, also where a few ops on constants compute it."""
+    if (value := graph.value(tensor)) is not None:
+        return value
+    sources = few_sources(graph, tensor)
+    if sources is None or any(not node.inputs and node.op != "Const" for node in sources):
+        return None
+    [value] = run(graph.pruned([tensor]), [tensor])
+    return value

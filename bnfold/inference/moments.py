@@ -39,14 +39,22 @@ class MomentBinder:
         position = {node.name: index for index, node in enumerate(self.forward.topological())}
         averaged = [tensor for tensor in self.averages.tensors() if node_name(tensor) in position]
         for tensor in sorted(averaged, key=lambda t: position[node_name(t)]):
-            if not self.forward.readers(tensor) or levels[tensor] is not Level.STATISTIC:
-                continue
-            if not self.is_of_data(tensor, levels):
-                continue
-            layer = layer_name(node_name(tensor))
-            bound = self.averages.keeper(tensor, layer)
-            if bound is not None:
-                self.put(tensor, bound, layer)
+            if self.forward.readers(tensor) and self.is_statistic(tensor, levels) and self.is_of_data(tensor, levels):
+                self.bind_tensor(tensor)
+
+    def bind_tensor(self, tensor: str) -> None:
+        layer = layer_name(node_name(tensor))
+        bound = self.averages.keeper(tensor, layer)
+        if bound is not None:
+            self.put(tensor, bound, layer)
+
+    def is_statistic(self, tensor: str, levels: Levels) -> bool:
+        """Whether ``tensor`` belongs to the batch, or has one number for each channel and a true moving average."""
+        if levels[tensor] is Level.STATISTIC:
+            return True
+        shape = self.forward.shape_of(tensor)
+        is_vector = shape is not None and None not in shape and sum(size != 1 for size in shape) <= 1
+        return levels[tensor] is Level.DATA and is_vector and self.averages.is_averaged(tensor)
 
     def is_of_data(self, tensor: str, levels: Levels) -> bool:
         """Whether a statistic is still computed from data, given what has been bound so far."""

@@ -39,6 +39,8 @@ class Update:
         Variables the average passes through on its way (``biased`` of a zero-debiased average).
     rate : float or None
         By which each update moves the variable towards the statistic (1 − decay), where the graph holds it.
+    is_average : bool
+        Whether the variable keeps a part of its value; else it is set to the statistic.
     """
 
     op: str
@@ -46,6 +48,7 @@ class Update:
     statistics: tuple[str, ...]
     accumulators: frozenset[str] = frozenset()
     rate: float | None = None
+    is_average: bool = True
 
 
 def find_updates(graph: Graph) -> tuple[Update, ...]:
@@ -66,9 +69,9 @@ def find_updates(graph: Graph) -> tuple[Update, ...]:
         climb = _Climb(graph, variable.name, accumulators)
         statistics = dict.fromkeys(climb.tensors(_averaged(graph, node, variable.name)))
         if statistics:
-            found.append(
-                Update(node.name, variable.name, tuple(statistics), frozenset(climb.passed), _rate(graph, node))
-            )
+            passed = frozenset(climb.passed)
+            is_average = bool(passed) or _mentions(graph, node.inputs[1], variable.name)
+            found.append(Update(node.name, variable.name, tuple(statistics), passed, _rate(graph, node), is_average))
     return tuple(found)
 
 

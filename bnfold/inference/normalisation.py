@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from bnfold.graph import Graph, Node, node_name
 from bnfold.inference.affine_run import AFFINE, DIVIDE, AffineRun, is_parameter, scalar
-from bnfold.inference.levels import Level, Levels
+from bnfold.inference.levels import REDUCTIONS, Level, Levels, reduces_all
 from bnfold.inference.naming import layer_name
 from bnfold.inference.variables import TRANSPARENT
 
@@ -81,7 +81,9 @@ def batch_deviations(graph: Graph) -> list[str]:
     found = []
     for node in graph.topological():
         deviation = _deviation(graph, levels, node)
-        if deviation is None or levels[node.output] is not Level.STATISTIC or not _is_mean(graph, levels, deviation[0]):
+        if deviation is None or levels[node.output] is not Level.STATISTIC:
+            continue
+        if not any(reduction.op == "Mean" for reduction in _reductions(graph, levels, deviation[0])):
             continue
         cone = _cone(graph, levels, node)
         readers = (reader for name in cone for reader in graph.consumers(name))
@@ -90,18 +92,19 @@ def batch_deviations(graph: Graph) -> list[str]:
     return found
 
 
-def _is_mean(graph: Graph, levels: Levels, tensor: str) -> bool:
-    """Whether a mean over the batch is among what the statistic ``tensor`` is computed from."""
+def _reductions(graph: Graph, levels: Levels, tensor: str) -> list[Node]:
+    """The reductions over the batch that the statistic ``tensor`` is computed from."""
+    found: list[Node] = []
     stack, seen = [node_name(tensor)], set[str]()
     while stack:
         node = graph.get(stack.pop())
         if node is None or node.name in seen or levels.of_node(node.name) is not Level.STATISTIC:
             continue
         seen.add(node.name)
-        if node.op == "Mean" and levels.takes_down(node):
-            return True
+        if levels.takes_down(node):
+            found.append(node)
         stack.extend(node_name(t) for t in node.inputs)
-    return False
+    return found
 
 
 def _deviation(graph: Graph, levels: Levels, node: Node) -> tuple[str, float] | None:
@@ -110,9 +113,11 @@ def _deviation(graph: Graph, levels: Levels, node: Node) -> tuple[str, float] | 
     if not (node.op in ("Rsqrt", "Sqrt") or is_power) or levels[node.output] is Level.DATA:
         return None
     variance, epsilon = _without_epsilon(graph, node.inputs[0])
-    if levels[variance] is Level.CONSTANT and not is_parameter(graph, variance):
-        return None
-    return variance, epsilon
+    if levels[variance] is Level.CONSTANT:
+        return (variance, epsilon) if is_parameter(graph, variance) else None
+    # An image standardised by its own moments, before there is a batch, has one deviation for all channels.
+    partial = (not reduces_all(graph, n) for n in _reductions(graph, levels, variance) if n.op in REDUCTIONS)
+    return (variance, epsilon) if any(partial) else None
 
 
 def _without_epsilon(graph: Graph, tensor: str) -> tuple[str, float]:

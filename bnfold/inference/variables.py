@@ -18,6 +18,10 @@ ASSIGNMENTS = {
 }
 """Ops that write a variable (input 0) with a value (input 1), and what they do with it."""
 
+SCATTERS = frozenset(
+    {"ScatterAdd", "ScatterDiv", "ScatterMax", "ScatterMin", "ScatterMul", "ScatterSub", "ScatterUpdate"}
+)
+
 TRANSPARENT = frozenset(
     {
         "Identity",
@@ -53,6 +57,18 @@ def source_of(graph: Graph, tensor: str) -> str:
     while (node := graph.find_producer(tensor)) is not None and node.op in TRANSPARENT:
         tensor = node.inputs[0]
     return tensor
+
+
+def without_writes(graph: Graph) -> Graph:
+    """``graph`` with each op that writes a variable and hands on its new value replaced by the variable.
+
+    Some training graphs normalise by what an update has just assigned.
+    """
+    graph = graph.copy()
+    for node in list(graph):
+        if node.op in ASSIGNMENTS or node.op in SCATTERS:
+            graph.redirect(node.output, node.inputs[0])
+    return graph
 
 
 def variable_behind(graph: Graph, tensor: str) -> Node | None:
