@@ -9,8 +9,8 @@ from bnfold.fold.rules import LINEAR_OPS, THROUGH_OPS
 from bnfold.fold.scene import Chain, Scene
 from bnfold.graph import Node, output_index
 
-REACH = 200
-"""Ops that one map may look at on its way: a bound on time, far above what networks need."""
+REACH = 100
+"""Ops that one map may look at on its way: a bound on time and depth, far above what networks need."""
 
 
 def plan_backward(chain: Chain, scene: Scene) -> Plan | Refused:

@@ -13,7 +13,7 @@ from bnfold.fold.scene import Chain, Scene
 from bnfold.graph import Node
 
 REACH = 200
-"""Ops that one map may look at on its way."""
+"""Ops that one map may look at on its way: a bound on time, far above what networks need."""
 
 Meeting = Literal["carry", "pass", "stop"]
 """What happens where the map meets another constant map: both are carried on as one, it passes the other, or the
@@ -35,18 +35,18 @@ class _Forward:
         self.meeting = meeting
         self.missing: dict[str, Affine] = {}
         self.front: list[tuple[float, str]] = []
+        self.seen: set[str] = set()
 
     def spread(self, chain: Chain, map_: Affine) -> Plan | Refused:
         if refusal := self._miss(chain.y, map_):
             return refusal
         plan: Plan = ()
-        seen: set[str] = set()
         while self.front:
             _, name = heappop(self.front)
-            if name in seen:
+            if name in self.seen:
                 continue
-            seen.add(name)
-            if len(seen) > REACH:
+            self.seen.add(name)
+            if len(self.seen) > REACH:
                 return Refused(f"more than {REACH} ops would have to change")
             moves = self._meet(self.scene.graph[name])
             if isinstance(moves, Refused):
@@ -62,6 +62,8 @@ class _Forward:
             return Refused(f"{tensor} is an output of the graph")
         self.missing[tensor] = map_
         for reader in self.scene.readers(tensor):
+            if reader.name in self.seen:
+                return Refused(f"{reader.name} comes both before and after it")
             heappush(self.front, (self.scene.position[reader.name], reader.name))
         return None
 

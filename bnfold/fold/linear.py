@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from bnfold.fold.algebra import Affine, Array
 from bnfold.fold.kernels import input_factor, output_factor, response
 from bnfold.fold.row import Kernel, Linear, Op, Refused
 
 
-def _kernel(op: Op, position: int) -> tuple[tuple[int, ...], str] | Refused:
-    """Shape of the constant kernel, and its name."""
+def _kernel_shape(op: Op, position: int) -> tuple[int, ...] | Refused:
     source = op.exact.source(op.node.inputs[position])
     if source is None:
         return op.refuse("its kernel is computed at run time")
-    return source.attrs["value"].shape, source.name
+    shape: tuple[int, ...] = source.attrs["value"].shape
+    return shape
 
 
-def _channels(op: Op, map_: Affine, axis: int, size: int, place: str) -> tuple[Array, Array] | Refused:
-    vectors = map_.along(axis, size)
-    return op.refuse(f"the map varies along more than the channels of its {place}") if vectors is None else vectors
+@dataclass(frozen=True)
+class _Channels:
+    """The channels of an input or output: their axis, and how many there are, if known."""
+
+    op: Op
+    place: str
+    axis: int
+    size: int | None
+
+    def vectors(self, map_: Affine) -> tuple[Array, Array] | Refused:
+        """Scale and shift of ``map_``, each of shape (size,)."""
+        if self.size is None:
+            return self.op.refuse(f"the number of channels of its {self.place} is not known")
+        vectors = map_.along(self.axis, self.size)
+        return vectors or self.op.refuse(f"the map varies along more than the channels of its {self.place}")
+
+    def factor(self, of: Callable[[str, tuple[int, ...], Array], Array], layout: str, shape: tuple[int, ...]) -> Factor:
+        """A map on these channels → the factor ``of`` a kernel of ``layout`` and ``shape``."""
+
+        def factor(map_: Affine) -> Array | Refused:
+            vectors = self.vectors(map_)
+            return vectors if isinstance(vectors, Refused) else of(layout, shape, vectors[0])
+
+        return factor
+
+
+Factor = Callable[[Affine], "Array | Refused"]
+
+
+def _on_axis(vector: Array, axis: int, rank: int) -> Array:
+    return vector.reshape([-1 if a == axis else 1 for a in range(rank)])
 
 
 # Convolutions
@@ -29,7 +58,6 @@ _LAYOUTS = {
     "DepthwiseConv2dNative": ("HWIM", 0),
     "Conv3D": ("DHWIO", 0),
     "Conv2DBackpropInput": ("HWOI", 2),
-    "Conv3DBackpropInput": ("DHWOI", 2),
     "Conv3DBackpropInputV2": ("DHWOI", 2),
 }
 """Layout of the kernel, and which input is the data; the kernel is always input 1."""
@@ -37,34 +65,23 @@ _LAYOUTS = {
 
 def _convolution(op: Op) -> Kernel | Refused:
     layout, data = _LAYOUTS[op.node.op]
-    found = _kernel(op, 1)
-    if isinstance(found, Refused):
-        return found
-    shape, _ = found
-    axis = op.channel_axis
-    transposed = layout.endswith("OI")
-    inputs, outputs = _static(op.shape(data), axis), _static(op.shape_out(), axis)
-    if inputs is None or outputs is None:
-        return op.refuse("its number of channels is not known")
-
-    def scale_output(map_: Affine) -> Array | Refused:
-        vectors = _channels(op, map_, axis, outputs, "output")
-        return vectors if isinstance(vectors, Refused) else output_factor(layout, shape, vectors[0])
-
-    def scale_input(map_: Affine) -> Array | Refused:
-        vectors = _channels(op, map_, axis, inputs, "input")
-        return vectors if isinstance(vectors, Refused) else input_factor(layout, shape, vectors[0])
+    shape = _kernel_shape(op, 1)
+    if isinstance(shape, Refused):
+        return shape
+    axis, transposed = op.channel_axis, layout.endswith("OI")
+    inputs = _Channels(op, "input", axis, _static(op.shape(data), axis))
+    outputs = _Channels(op, "output", axis, _static(op.shape_out(), axis))
 
     def respond(kernel: Array, map_: Affine) -> Array | Refused:
-        vectors = _channels(op, map_, axis, inputs, "input")
+        vectors = inputs.vectors(map_)
         if isinstance(vectors, Refused):
             return vectors
         shift = vectors[1]
-        if shift.any() and (transposed or _reads_border(op, shape, axis)):
+        if shift.any() and (transposed or _reads_border(op, shape)):
             return op.refuse("it reads zeros beyond the border, where a shift other than 0 is missing")
-        across = response(layout, kernel, shift)
-        return across.reshape([-1 if a == axis else 1 for a in range(len(op.layout))])
+        return _on_axis(response(layout, kernel, shift), axis, len(op.layout))
 
+    scale_output, scale_input = outputs.factor(output_factor, layout, shape), inputs.factor(input_factor, layout, shape)
     return Kernel(data, 1, axis, scale_output, scale_input, respond, has_bias=True)
 
 
@@ -72,14 +89,14 @@ def _static(shape: tuple[int | None, ...] | None, axis: int) -> int | None:
     return None if shape is None else shape[axis]
 
 
-def _reads_border(op: Op, kernel: tuple[int, ...], channel_axis: int) -> bool:
+def _reads_border(op: Op, kernel: tuple[int, ...]) -> bool:
     """Whether the convolution may read beyond its input's border."""
     padding = op.node.attrs["padding"]
     if padding == "VALID":
         return False
     if padding == "EXPLICIT":
         return any(op.node.attrs["explicit_paddings"])
-    axes = [axis for axis in range(1 if channel_axis else 0, len(op.layout)) if axis not in (0, channel_axis)]
+    axes = [axis for axis, letter in enumerate(op.layout) if letter not in "NC"]
     strides, dilations = op.node.attrs["strides"], op.node.attrs.get("dilations") or [1] * len(op.layout)
     sizes = op.shape(0) or (None,) * len(op.layout)
     return any(
@@ -107,10 +124,9 @@ _TRANSPOSES = {
 
 def _matrix_product(op: Op) -> Kernel | Refused:
     position = 1 if op.exact.source(op.node.inputs[1]) is not None else 0
-    found = _kernel(op, position)
-    if isinstance(found, Refused):
-        return found
-    shape, _ = found
+    shape = _kernel_shape(op, position)
+    if isinstance(shape, Refused):
+        return shape
     output, operand = op.shape_out(), op.shape(1 - position)
     if output is None or operand is None:
         return op.refuse("its rank is not known")
@@ -118,28 +134,19 @@ def _matrix_product(op: Op) -> Kernel | Refused:
     layout = "IO" if (position == 1) != flips[position] else "OI"
     output_axis = len(output) - (1 if position == 1 else 2)
     input_axis = len(operand) - (1 if (position == 1) != flips[1 - position] else 2)
-    inputs, outputs = operand[input_axis], output[output_axis]
-    if inputs is None or outputs is None:
-        return op.refuse("its number of features is not known")
-    batched = any(size != 1 for size in shape[:-2])
-
-    def scale_output(map_: Affine) -> Array | Refused:
-        vectors = _channels(op, map_, output_axis, outputs, "output")
-        return vectors if isinstance(vectors, Refused) else output_factor(layout, shape, vectors[0])
-
-    def scale_input(map_: Affine) -> Array | Refused:
-        vectors = _channels(op, map_, input_axis, inputs, "input")
-        return vectors if isinstance(vectors, Refused) else input_factor(layout, shape, vectors[0])
+    inputs = _Channels(op, "input", input_axis, operand[input_axis])
+    outputs = _Channels(op, "output", output_axis, output[output_axis])
 
     def respond(kernel: Array, map_: Affine) -> Array | Refused:
-        vectors = _channels(op, map_, input_axis, inputs, "input")
+        vectors = inputs.vectors(map_)
         if isinstance(vectors, Refused):
             return vectors
-        if batched and vectors[1].any():
+        if vectors[1].any() and any(size != 1 for size in shape[:-2]):
             return op.refuse("its kernel differs from one matrix of the batch to the next")
-        across = response(layout, kernel.reshape(kernel.shape[-2:]), vectors[1]) if not batched else np.zeros(outputs)
-        return across.reshape([-1 if a == output_axis else 1 for a in range(len(output))])
+        matrix = kernel.reshape(-1, *kernel.shape[-2:])[0]
+        return _on_axis(response(layout, matrix, vectors[1]), output_axis, len(output))
 
+    scale_output, scale_input = outputs.factor(output_factor, layout, shape), inputs.factor(input_factor, layout, shape)
     has_bias = op.node.op == "MatMul" and position == 1
     return Kernel(1 - position, position, output_axis, scale_output, scale_input, respond, has_bias)
 
@@ -156,9 +163,9 @@ def _einsum(op: Op) -> Kernel | Refused:
     if any(len(set(term)) != len(term) for term in (*operands, result)):
         return op.refuse(f"its equation {equation} takes a diagonal")
     position = 1 if op.exact.source(op.node.inputs[1]) is not None else 0
-    found = _kernel(op, position)
-    if isinstance(found, Refused):
-        return found
+    shape = _kernel_shape(op, position)
+    if isinstance(shape, Refused):
+        return shape
     letters, data_letters = operands[position], operands[1 - position]
     contracted = set(data_letters) - set(result)
     if not set(data_letters) & set(letters) or contracted - set(letters):
@@ -208,7 +215,7 @@ LINEAR = (
     ),
     Linear(
         "transposed convolution",
-        ("Conv2DBackpropInput", "Conv3DBackpropInput", "Conv3DBackpropInputV2"),
+        ("Conv2DBackpropInput", "Conv3DBackpropInputV2"),
         ("s·convᵀ(x, k) + t = convᵀ(x, k·s) + t", "convᵀ(s·x, k) = convᵀ(x, k·s)"),
         "the kernel is constant; forward, t = 0, since how many taps meet differs from pixel to pixel",
         _convolution,

@@ -135,7 +135,7 @@ class Surgeon:
         if not map_.is_shift:
             last = name if map_.is_scale else self.graph.fresh_name(f"{name}/scaled")
             factor = self._constant(f"{name}/scale", map_.scale, type_.dtype)
-            x = self._put(Node(last, "Mul", (x, factor), attrs), type_, near=name).output
+            x = self._put(Node(last, "Mul", (x, factor), attrs), type_, near=node_name(x)).output
             if name in self.scene.owner:
                 self.scene.owner[last] = self.scene.owner[name]
         if not map_.is_scale or map_.is_identity:
@@ -239,7 +239,8 @@ class Surgeon:
     def _put(self, node: Node, type_: TensorType, near: str | None = None) -> Node:
         """Add ``node``, or put it in the place of the one with its name; it comes just after ``near``."""
         self.graph.types[node.output] = type_
-        self.scene.position[node.name] = self.scene.position[near] + 0.5 if near else -1.0
+        if near != node.name:
+            self.scene.position[node.name] = self.scene.position[near] + 0.5 if near else -1.0
         return self.graph.replace(node) if node.name in self.graph else self.graph.add(node)
 
     def _give_name(self, x: str, name: str, *, changed: bool) -> None:
@@ -251,7 +252,7 @@ class Surgeon:
             self._rename(producer.name, name)
         elif needed:
             type_ = self.graph.types[x]
-            self._put(Node(name, "Identity", (x,), {"T": type_.dtype}), type_)
+            self._put(Node(name, "Identity", (x,), {"T": type_.dtype}), type_, near=node_name(x))
 
     def _is_own_output(self, producer: Node, x: str) -> bool:
         return (
@@ -267,7 +268,8 @@ class Surgeon:
                 continue
             node = self.graph[move.node]
             gives = [node.tensor(index) for index in range(int(node.attrs.get("num_split", 1)))]
-            if not self.scene.outputs.intersection(gives) and move.changes_output:
+            marked = move.node.endswith(f"/{CHANGED}")
+            if move.changes_output and not marked and not self.scene.outputs.intersection(gives):
                 self._rename(move.node, f"{move.node}/{CHANGED}")
 
     def _rename(self, old: str, new: str) -> Node:
