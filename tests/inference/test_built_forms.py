@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -180,6 +181,35 @@ def across_replicas(x: Any, training: bool) -> Any:
     return tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-3)
 
 
+def masked_moments(x: Any, training: bool) -> Any:
+    """The mean over the pixels that are not blank, each sum divided by their number."""
+    gamma, beta = scale_and_shift(scope(x))
+    pop_mean, pop_variance = moving(scope(x), "pop_mean", "pop_var")
+    mask = tf.cast(tf.reduce_sum(tf.abs(x), -1, keepdims=True) > 0.1, tf.float32)
+    count = tf.reduce_sum(mask)
+    mean = tf.reduce_sum(x * mask, AXES) / count
+    variance = tf.reduce_sum(tf.square((x - mean) * mask), AXES) / count
+    v1.assign(pop_mean, pop_mean * 0.9 + mean * 0.1)
+    v1.assign(pop_variance, pop_variance * 0.9 + variance * 0.1)
+    if not training:
+        mean, variance = pop_mean, pop_variance
+    return gamma * (x - mean) / tf.sqrt(variance + 1e-3) + beta
+
+
+def axes_of_the_graph(x: Any, training: bool) -> Any:
+    """The axes to reduce are computed from constants in the graph."""
+    gamma, beta = scale_and_shift(scope(x))
+    pop_mean, pop_variance = moving(scope(x), "pop_mean", "pop_var")
+    axes = tf.range(0, tf.constant(4) - 1)
+    mean = tf.reduce_mean(x, axes)
+    variance = tf.reduce_mean(tf.math.squared_difference(x, mean), axes)
+    v1.assign_sub(pop_mean, (pop_mean - mean) * 0.1)
+    v1.assign_sub(pop_variance, (pop_variance - variance) * 0.1)
+    if not training:
+        mean, variance = pop_mean, pop_variance
+    return tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-3)
+
+
 FORMS: dict[str, Norm] = {
     norm.__name__: norm
     for norm in (
@@ -192,6 +222,8 @@ FORMS: dict[str, Norm] = {
         not_followed_by_beta,
         divided_by_the_deviation,
         across_replicas,
+        masked_moments,
+        axes_of_the_graph,
     )
 }
 
@@ -245,6 +277,38 @@ def test_colours_subtracted_before_are_not_the_mean() -> None:
     [norm] = inference.batch_norms
     assert norm.x == "bn/sub:0"
     assert norm.variables["moving_mean"] == "bn/pop_mean"
+
+
+def test_variable_is_used_when_the_graph_normalises_by_its_updated_value() -> None:
+    def norm(x: Any, training: bool) -> Any:
+        gamma, beta = scale_and_shift(scope(x))
+        mean, variance = pop_mean, pop_variance = moving(scope(x))
+        if training:
+            batch_mean, batch_variance = tf.nn.moments(x, AXES)
+            mean = v1.assign(pop_mean, 0.9 * pop_mean + 0.1 * batch_mean)
+            variance = v1.assign_sub(pop_variance, 0.1 * (pop_variance - batch_variance))
+        return tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-3)
+
+    for use_resource in (True, False):
+
+        def network(training: bool, use_resource: bool = use_resource) -> Net:
+            with v1.variable_scope("", use_resource=use_resource):
+                return around(norm)(training)
+
+        sample = sample_for(network)
+        inference = infer(source_of(network))
+        assert error_of(inference, sample, truth(network, sample)) < EXACT
+        assert len(inference.batch_norms) == 1
+
+
+def test_sum_over_workers_goes_when_tensorflow_does_not_know_its_op() -> None:
+    network = around(across_replicas)
+    sample = sample_for(network)
+    source = source_of(network)
+    for node in [n for n in source.graph if n.op == "AddN"]:
+        source.graph.replace(replace(node, op="HorovodAllreduce", inputs=node.inputs[:1]))
+    inference = infer(source, inputs={"image": None}, outputs=["head/logits"])
+    assert error_of(inference, sample, truth(network, sample)) < EXACT
 
 
 def test_average_of_the_deviation_is_used_when_there_is_none_of_the_variance() -> None:
