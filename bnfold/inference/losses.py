@@ -93,10 +93,15 @@ class _Losses:
             return False
         if node.op in STRICT:
             return True
-        if node.op not in SOFT:
+        if node.op not in SOFT or self._names(node):
             return False
         direct = any(reader.name in self.labelled for reader in readers)
         return not direct or self._flattens(node) or self._meets_label_before(node)
+
+    def _names(self, node: Node) -> bool:
+        """Whether ``node`` is an Identity by which people name an output, not one that waits for an assertion."""
+        source = self.graph.find_producer(node.inputs[0])
+        return node.op == "Identity" and not node.controls and source is not None and source.op not in STRICT
 
     def _mixes_in_weights(self, node: Node) -> bool:
         """A bias, or the scale and shift of a norm."""

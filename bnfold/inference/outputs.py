@@ -47,6 +47,7 @@ class _Search:
         self.parts = parts
         self.graph: Graph = parts.graph
         self.types = types
+        self.position = {node.name: index for index, node in enumerate(self.graph)}
         self.loss = find_losses(parts, types)
         self.forward = {
             node.name: node
@@ -156,7 +157,7 @@ class _Search:
             not (node.op in HEADS or node.op == "Identity"),
             _NAMED.search(name) is None,
             name.count("/"),
-            name,
+            self.position[name],
         )
 
     def _has_softmax_twin(self, node: Node) -> bool:

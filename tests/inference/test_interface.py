@@ -97,6 +97,7 @@ def test_names_are_taken_when_written_with_and_without_an_index(suffix: str) -> 
         (None, ["p:1"], "p is a Softmax with 1 output", ""),
         (None, ["^p"], "no tensor ^p", "control"),
         ({"x": (1, 8, 8)}, None, "has shape [?, 8, 8, 3] in the graph", "as many sizes"),
+        ({"x": None, "labels": None}, None, "the outputs do not depend on labels:0", "leave out"),
         ({"x": (1, 9, 8, 3)}, None, "cannot be given [1, 9, 8, 3]", "as many sizes"),
     ],
 )
@@ -173,6 +174,17 @@ def test_batch_is_free_when_the_queue_alone_fixes_it() -> None:
         target, x = queue()
         logits = dense(tf.reshape(tf.nn.relu(conv(x, 2, "a")), [-1, 128]), 3, "b")
         train(cross_entropy(logits, target))
+
+    interface = find_interface(saved(net))
+    assert interface.inputs[0].shape == (None, 8, 8, 3)
+    assert interface.outputs[0].shape == (None, 3)
+
+
+def test_batch_is_free_when_only_a_dropout_that_goes_fixes_it() -> None:
+    def net() -> None:
+        target, x = queue()
+        hidden = tf.nn.dropout(tf.reduce_mean(tf.nn.relu(conv(x, 4, "a")), [1, 2]), rate=0.4)
+        train(cross_entropy(dense(hidden, 3, "b"), target))
 
     interface = find_interface(saved(net))
     assert interface.inputs[0].shape == (None, 8, 8, 3)

@@ -133,6 +133,20 @@ def augmentation_after_the_queue() -> None:
     classify((tf.identity(mirrored, "augmented") - 0.5) * 2.0)
 
 
+@net("crops:0", "p:0")
+def augmentation_of_each_image_in_a_loop() -> None:
+    x = v1.FIFOQueue(10, [tf.float32], [[10, 10, 3]]).dequeue_many(4)
+    images, crops = (tf.TensorArray(tf.float32, 4) for _ in range(2))
+    images = images.unstack(x / 255.0)
+
+    def crop(i: Any, done: Any) -> tuple[Any, Any]:
+        corner = tf.random.uniform([3], maxval=tf.constant(2), dtype=tf.int32) * [1, 1, 0]
+        return i + 1, done.write(i, tf.slice(images.read(i), corner, [8, 8, 3]))
+
+    _, crops = v1.while_loop(lambda i, _: i < 4, crop, [0, crops])
+    classify((tf.ensure_shape(tf.identity(crops.stack(), "crops"), [None, 8, 8, 3]) - 0.5) * 2.0)
+
+
 @net("brighter:0", "p:0")
 def brightness_around_zero_after_the_queue() -> None:
     x = v1.FIFOQueue(10, [tf.float32], [[8, 8, 3]]).dequeue_many(4)

@@ -262,6 +262,43 @@ def frozen_graph_that_gives_classes() -> None:
     tf.identity(found[:, :4], "boxes")
 
 
+@net("x:0", "mask:0")
+def mask_that_is_shown_beside_the_one_that_is_learned() -> None:
+    scores = conv(tf.nn.relu(conv(image(), 4, "a")), 1, "scores")
+    mask, target = tf.sigmoid(scores, name="mask"), floats("target", None, 8, 8, 1)
+    v1.summary.image("binary", tf.cast(mask > 0.5, tf.float32))
+    overlap = 2 * tf.reduce_sum(mask * target) / (tf.reduce_sum(mask) + tf.reduce_sum(target) + 1)
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits(logits=scores, labels=target)
+    train(tf.reduce_mean(entropy) - overlap)
+
+
+@net("x:0", "center:0 size:0 kind:0")
+def boxes_and_kinds_sliced_from_one_tensor() -> None:
+    found, target = dense(features(), 7, "found"), floats("target", None, 7)
+    center = tf.sigmoid(found[:, :2], name="center")
+    size, kind = tf.identity(found[:, 2:4], "size"), tf.identity(found[:, 4:], "kind")
+    loss = tf.reduce_mean(tf.square(center - target[:, :2]))
+    loss += tf.reduce_mean(tf.square(tf.sqrt(tf.exp(size)) - tf.sqrt(target[:, 2:4])))
+    train(loss + tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(logits=kind, labels=target[:, 4:])))
+
+
+@net("x:0", "split:0 split:1")
+def boxes_and_kinds_split_from_one_tensor() -> None:
+    box, kind = tf.split(dense(features(), 7, "found"), [4, 3], axis=1, name="split")
+    loss = tf.reduce_mean(tf.abs(box - floats("target", None, 4)))
+    train(loss + cross_entropy(kind, labels()))
+
+
+@net("x:0", "temperature/p:0")
+def metrics_that_measure_the_metrics() -> None:
+    p = tf.nn.softmax(dense(features(), 3, "a"), name="temperature/p")
+    target = floats("target", None, 3)
+    right = tf.equal(tf.argmax(p, 1), tf.argmax(target, 1))
+    v1.summary.scalar("errors", 1 - tf.reduce_mean(tf.cast(right, tf.float32)))
+    v1.metrics.mean(tf.cast(right, tf.float32))
+    train(-tf.reduce_mean(target * tf.math.log(p)))
+
+
 @pytest.mark.parametrize(("build", "inputs", "outputs"), NETS)
 def test_interface_is_what_a_person_would_name(build: Net, inputs: list[str], outputs: list[str]) -> None:
     interface = find_interface(saved(build))

@@ -142,6 +142,32 @@ def image_to_image() -> None:
     train(tf.reduce_mean(-tf.math.log(faked + 1e-12)) + 100 * tf.reduce_mean(tf.abs(target - fake)), "G")
 
 
+@net("x:0", "G/fake:0")
+def adversaries_with_the_losses_of_the_library() -> None:
+    x, target = features(), floats("target", None, 6)
+    fake = generator(x)
+    real, faked = judge(target), judge(fake)
+    library = v1.losses.sigmoid_cross_entropy
+    train(library(tf.ones_like(real), real) + library(tf.zeros_like(faked), faked), "D")
+    train(v1.losses.mean_squared_error(target, fake) + 0.1 * library(tf.ones_like(faked), faked), "G")
+
+
+@net("a:0 b:0", "ab/fake:0 ba/fake:0")
+def cycle_of_two_generators() -> None:
+    def across(x: Any, name: str) -> Any:
+        hidden = tf.nn.relu(conv(x, 4, f"{name}/first"))
+        return tf.tanh(conv(hidden, 3, f"{name}/last"), f"{name}/fake")
+
+    def real(x: Any, name: str) -> Any:
+        return tf.reduce_mean(tf.square(conv(x, 1, name) - 1))
+
+    a, b = image(name="a"), image(name="b")
+    fake_b, fake_a = across(a, "ab"), across(b, "ba")
+    back = tf.reduce_mean(tf.abs(a - across(fake_b, "ba"))) + tf.reduce_mean(tf.abs(b - across(fake_a, "ab")))
+    train(real(fake_b, "judge_b") + real(fake_a, "judge_a") + 10 * back)
+    train(real(b, "judge_b") + real(a, "judge_a"), "judge")
+
+
 @net("x:0 label:0", "fake:0")
 def generator_with_a_label_as_condition() -> None:
     x = features(size=5)
