@@ -1,0 +1,149 @@
+"""Lists that loops read and fill, and the recurrent layers that are made of such loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers, body_of, op_types, random
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+
+
+def running(x, n=None, element_shape=None):
+    """Running sums along axis 0, each written to a TensorArray, the rows read from another."""
+    steps = tf.shape(x)[0]
+    rows = tf.TensorArray(tf.float32, size=steps).unstack(x)
+    sums = tf.TensorArray(tf.float32, size=steps, element_shape=element_shape)
+
+    def body(i, total, sums):
+        total = total * 0.5 + rows.read(i)
+        return i + 1, total, sums.write(i, total)
+
+    limit = steps if n is None else n
+    _, total, sums = tf.while_loop(lambda i, *_: i < limit, body, [0, tf.zeros_like(x[0]), sums])
+    return total, sums.stack()
+
+
+def test_list_is_a_scan_output_when_it_is_only_written(control_flow):
+    model = assert_lowers(running, {"x": random(4, 2, 3)}, opsets=(13, 18))
+    assert "Concat" not in op_types(model)
+    assert "ScatterND" not in [node.op_type for node in body_of(model, "Loop", "body").node]
+    assert_lowers(running, {"x": random(4, 2, 3)}, {"x": random(7, 5, 3)}, dynamic=True)
+
+
+def test_list_ends_in_zeros_when_the_loop_stops_early(control_flow):
+    feeds = [{"x": random(4, 2, 3), "n": np.array(n, np.int32)} for n in (2, 4)]
+    assert_lowers(running, *feeds)
+    assert_lowers(running, *feeds, dynamic=True)
+
+
+def test_list_is_the_same_when_it_is_read_too(control_flow):
+    def build(x, n):
+        series = tf.TensorArray(tf.float32, size=n, clear_after_read=False).write(0, x).write(1, x * 2.0)
+        step = lambda i, s: (i + 1, s.write(i, s.read(i - 1) + 0.5 * s.read(i - 2)))  # noqa: E731
+        return tf.while_loop(lambda i, s: i < n, step, [2, series])[1].stack()
+
+    assert_lowers(build, {"x": random(2), "n": np.array(6, np.int32)})
+    assert_lowers(build, {"x": random(2), "n": np.array(6, np.int32)}, dynamic=True)
+
+
+def test_list_is_the_same_when_written_and_read_outside_loops(control_flow):
+    def build(x):
+        array = tf.TensorArray(tf.float32, size=3, clear_after_read=False)
+        array = array.write(2, x).write(0, x * 2.0).write(1, -x)
+        return array.stack(), array.concat(), array.read(1), array.gather([2, 0]), array.size()
+
+    assert_lowers(build, {"x": random(2, 3)})
+
+
+def test_list_is_the_same_when_split_and_scattered(control_flow):
+    lengths = np.array([3, 3], np.int64)
+
+    def build(x):
+        parts = tf.TensorArray(tf.float32, size=2).split(x, lengths)
+        placed = tf.TensorArray(tf.float32, size=6, element_shape=[4]).scatter([5, 0, 2, 1, 4, 3], x)
+        return parts.stack(), placed.stack()
+
+    assert_lowers(build, {"x": random(6, 4)})
+
+
+def test_list_is_the_same_when_pushed_and_popped():
+    raw = tf.raw_ops
+
+    def build(x):
+        handle = raw.EmptyTensorList(element_shape=[3], max_num_elements=-1, element_dtype=tf.float32)
+        for factor in (1.0, 2.0, 3.0):
+            handle = raw.TensorListPushBack(input_handle=handle, tensor=x * factor)
+        rest, last = raw.TensorListPopBack(input_handle=handle, element_shape=[3], element_dtype=tf.float32)
+        longer = raw.TensorListResize(input_handle=rest, size=4)
+        shape = raw.TensorListElementShape(input_handle=rest, shape_type=tf.int32)
+        stack = lambda h: raw.TensorListStack(input_handle=h, element_shape=[3], element_dtype=tf.float32)  # noqa: E731
+        return stack(rest), last, stack(longer), raw.TensorListLength(input_handle=handle), shape
+
+    assert_lowers(build, {"x": random(3)})
+
+
+def test_list_is_the_same_when_a_loop_pushes(control_flow):
+    raw = tf.raw_ops
+
+    def build(x, n):
+        handle = raw.EmptyTensorList(element_shape=-1, max_num_elements=-1, element_dtype=tf.float32)
+        push = lambda i, h: (i + 1, raw.TensorListPushBack(input_handle=h, tensor=x + tf.cast(i, tf.float32)))  # noqa: E731
+        _, handle = tf.while_loop(lambda i, h: i < n, push, [0, handle])
+        return raw.TensorListStack(input_handle=handle, element_shape=[2, 3], element_dtype=tf.float32)
+
+    if control_flow == "functions":  # TensorFlow 1's loops carry no lists of TensorFlow 2
+        model = assert_lowers(build, {"x": random(2, 3), "n": np.array(4, np.int32)})
+        assert [node.op_type for node in body_of(model, "Loop", "body").node].count("Concat") == 0
+
+
+def test_mapping_is_the_same(control_flow):
+    double = lambda row: tf.reduce_sum(row) * row  # noqa: E731
+    assert_lowers(lambda x: tf.map_fn(double, x), {"x": random(4, 3)}, rtol=1e-5)
+    assert_lowers(lambda x: tf.scan(lambda a, row: a * 0.5 + row, x), {"x": random(4, 3)}, dynamic=True)
+    assert_lowers(lambda x: tf.foldl(lambda a, row: a * 0.5 + row, x), {"x": random(4, 3)})
+
+
+# Recurrent layers
+
+
+def _cells():
+    layers = tf.keras.layers
+    return {
+        "lstm": lambda: [layers.LSTM(5, return_sequences=True), layers.LSTM(3)],
+        "gru": lambda: [layers.GRU(5, return_sequences=True), layers.GRU(3, reset_after=False)],
+        "simple": lambda: [layers.SimpleRNN(5, return_sequences=True)],
+        "backwards": lambda: [layers.Bidirectional(layers.LSTM(5, return_sequences=True))],
+        "unrolled": lambda: [layers.LSTM(5, unroll=True)],
+    }
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "simple", "backwards", "unrolled"])
+@pytest.mark.parametrize("steps", [6, None])
+def test_recurrent_layer_is_the_same(kind, steps):
+    if kind == "unrolled" and steps is None:
+        pytest.skip("Keras unrolls known lengths only")
+    model = tf.keras.Sequential([tf.keras.Input((steps, 4)), *_cells()[kind]()])
+    rng = np.random.default_rng(5)
+    for weight in model.weights:
+        weight.assign(rng.normal(0, 0.5, weight.shape))
+
+    feeds = [{"x": random(2, 6, 4)}, {"x": random(3, 6, 4, seed=1)}]
+    result = assert_lowers(_frozen(model, steps), *feeds, shapes={"x": (None, steps, 4)}, rtol=1e-5, atol=1e-5)
+    loops = op_types(result).count("Loop")
+    assert loops == {"unrolled": 0, "simple": 1}.get(kind, 2)
+
+
+def _frozen(model, steps):
+    """A build that puts the model's frozen graph into the graph being built, functions and all."""
+    spec = tf.TensorSpec((None, steps, 4), name="x")
+    call = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
+    graph_def = convert_variables_to_constants_v2(call, lower_control_flow=False).graph.as_graph_def()
+
+    def build(x):
+        return tf.graph_util.import_graph_def(graph_def, input_map={"x:0": x}, return_elements=["Identity:0"])
+
+    return build
