@@ -6,7 +6,7 @@ assigned to them: the user's model stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -87,7 +87,7 @@ def _keys(tensors: TensorFile, model: Any, rename: Mapping[str, str]) -> Callabl
         proto = parse(tensors.read(_OBJECT_GRAPH).item(), "protobuf.trackable_object_graph", "TrackableObjectGraph")
         if proto is None:
             raise LoadError("the checkpoint's description of its objects is corrupt", hint="copy the checkpoint again")
-        by_object = _matched(proto.nodes, model)
+        by_object = _matched(proto.nodes, model, set(rename.values()))
         for name, key in _named(proto.nodes):
             by_name[name] = None if name in by_name else key  # two of one name: neither is known by it
 
@@ -108,16 +108,32 @@ def _named(nodes: Any) -> Iterator[tuple[str, str]]:
                 yield attribute.full_name, attribute.checkpoint_key
 
 
-def _matched(nodes: Any, model: Any) -> dict[int, str]:
+def _matched(nodes: Any, model: Any, places: Container[str]) -> dict[int, str]:
     """Keys by the ``id`` of the tf.Variable, from walking the saved tree of objects and the model's side by side.
 
     The model was saved as the root, or under some name in a ``tf.train.Checkpoint``: the start that matches most
-    is the right one.
+    is the right one, of several that match alike the one named in ``places``.
+
+    Raises
+    ------
+    LoadError
+        When several match alike and none of them was named.
     """
     if not len(nodes):
         return {}
-    starts = [0, *(child.node_id for child in nodes[0].children)]
-    return max((_walk(nodes, start, model) for start in starts if 0 <= start < len(nodes)), key=len)
+    starts = {"": 0, **{child.local_name: child.node_id for child in nodes[0].children}}
+    found = {place: _walk(nodes, start, model) for place, start in starts.items() if 0 <= start < len(nodes)}
+    most = max(len(keys) for keys in found.values())
+    best = {frozenset(keys.values()): place for place, keys in found.items() if len(keys) == most}
+    if len(best) > 1 and most:
+        named = [place for place in best.values() if place in places]
+        if len(named) != 1:
+            raise LoadError(
+                f"the checkpoint holds {len(best)} such models: {', '.join(best.values())}",
+                hint=f"say which: rename_variables={{'': '{next(iter(best.values()))}'}}",
+            )
+        return found[named[0]]
+    return found[next(iter(best.values()))]
 
 
 def _walk(nodes: Any, start: int, model: Any) -> dict[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bnfold.errors import LoadError
 from bnfold.graph.tensorflow import message
@@ -182,6 +183,15 @@ def test_checkpoint_is_refused_when_a_name_is_not_utf8(saved, tmp_path):
     path = _file(prefix, ".meta")
     path.write_bytes(path.read_bytes().replace(b"dense/kernel", b"den\xffe/kernel"))
     with pytest.raises(LoadError, match="is not a TensorFlow graph"):
+        load(prefix)
+
+
+def test_checkpoint_is_refused_when_a_tensors_name_is_not_utf8(saved, tmp_path):
+    prefix = saved.copied_to(tmp_path)
+    for path in tmp_path.glob("*.data-*"):
+        path.unlink()
+    tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=[b"w\xff"], shape_and_slices=[""], tensors=[np.float32([1])])
+    with pytest.raises(LoadError, match="a name that is not UTF-8"):
         load(prefix)
 
 

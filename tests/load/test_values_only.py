@@ -71,6 +71,25 @@ def test_values_are_found_by_name_when_only_a_function_is_passed(tmp_path, compu
     np.testing.assert_array_equal(computed(source, np.float32([10, 10]))[0], [36, -48])
 
 
+def test_model_must_be_named_when_the_checkpoint_holds_it_twice(tmp_path, computed):
+    """Trained weights and their averages, say."""
+    both = tf.train.Checkpoint(trained=Scaler(np.float32([3, -4])), average=Scaler(np.float32([1, 2])))
+    path, model = both.write(str(tmp_path / "ckpt")), Scaler(np.float32([0, 0]))
+    with pytest.raises(LoadError, match=r"holds 2 such models: .*average") as refusal:
+        load(path, model=model)
+    assert "rename_variables" in refusal.value.hint
+    for place, result in [("trained", [36, -48]), ("average", [12, 24])]:
+        source = load(path, model=model, rename_variables={"": place})
+        np.testing.assert_array_equal(computed(source, np.float32([10, 10]))[0], result)
+
+
+def test_model_need_not_be_named_when_the_checkpoint_holds_one_under_two_names(tmp_path, computed):
+    saved_model = Scaler(np.float32([3, -4]))
+    path = tf.train.Checkpoint(a=saved_model, b=saved_model).write(str(tmp_path / "ckpt"))
+    source = load(path, model=Scaler(np.float32([0, 0])))
+    np.testing.assert_array_equal(computed(source, np.float32([10, 10]))[0], [36, -48])
+
+
 def test_checkpoint_is_refused_with_the_way_out_when_no_model_is_passed(tmp_path, keras_model):
     path = tf.train.Checkpoint(model=keras_model).write(str(tmp_path / "ckpt"))
     with pytest.raises(LoadError, match="has no graph") as refusal:
