@@ -70,7 +70,7 @@ def load(
     """
     request = Request(
         source=source,
-        tags=tuple(tags.split(",")) if isinstance(tags, str) else None if tags is None else tuple(tags),
+        tags=None if tags is None else _tags(tags),
         signature=signature,
         rename_variables=rename_variables or {},
         custom_objects=custom_objects or {},
@@ -84,6 +84,11 @@ def load(
     except OSError as error:
         hint = "check that the file is there and may be read"
         raise LoadError(f"cannot read {error.filename or path}: {error.strerror or error}", hint=hint) from None
+
+
+def _tags(tags: str | Sequence[str]) -> tuple[str, ...]:
+    """``serve,gpu`` in parts; an empty text is the graph without tags."""
+    return tuple(tag for tag in tags.split(",") if tag) if isinstance(tags, str) else tuple(tags)
 
 
 def _read(request: Request) -> SourceModel:

@@ -140,6 +140,11 @@ def test_graph_is_the_tagged_one_when_there_are_several(tmp_path, computed, tags
     assert [note.kind for note in source.notes] == (["tags-chosen"] if tags is None else [])
 
 
+def test_graph_is_the_untagged_one_when_the_tags_are_empty(tmp_path, computed):
+    _save_tagged(tmp_path / "m", [], ["train"])
+    assert computed(load(tmp_path / "m", tags=""), np.float32([1, 5]))[0].tolist() == [2, 10]
+
+
 def test_saved_model_is_refused_with_the_tags_when_none_is_serve(tmp_path):
     _save_tagged(tmp_path / "m", ["train"], ["eval"])
     with pytest.raises(LoadError, match="holds 2 graphs") as refusal:
