@@ -78,11 +78,8 @@ class Surgeon:
 
     def write_as_one(self, chain: Chain, map_: Affine, layout: str | None = None) -> None:
         """Put ``map_`` in the place of ``chain``: as one batch norm if it has a ``layout``, else by Mul and AddV2."""
-        name, type_ = node_name(chain.y), self.graph.types[chain.y]
-        if layout is None:
-            self._write_map(name, chain.x, map_, None, type_)
-        else:
-            self._write_batch_norm(name, chain.x, map_, layout, type_)
+        fused = (self.graph[name] for name in chain.nodes if is_fused_batch_norm(self.graph[name]))
+        self._write_map(node_name(chain.y), chain.x, map_, layout, next(fused, None))
         for name in reversed(chain.nodes[:-1]):
             self._remove(name, chain.x)
 
@@ -100,8 +97,9 @@ class Surgeon:
             elif isinstance(move, Compose):
                 step = self.scene.step(node)
                 assert step is not None
-                form = node if is_fused_batch_norm(node) else None
-                self._write_map(node.name, step.x, move.map, form, self.graph.types[node.output])
+                fused = is_fused_batch_norm(node)
+                layout = str(node.attrs["data_format"]) if fused else None
+                self._write_map(node.name, step.x, move.map, layout, node if fused else None)
             elif isinstance(move, Rewrite):
                 value = self.scene.exact.value(node.inputs[move.position])
                 assert value is not None
@@ -126,10 +124,11 @@ class Surgeon:
             self.graph.redirect(tensor, x)
         self.graph.remove(name)
 
-    def _write_map(self, name: str, x: str, map_: Affine, form: Node | None, type_: TensorType) -> None:
-        """Make node ``name`` give ``map_(x)``: as a batch norm like ``form``, or by a Mul and an AddV2."""
-        if form is not None and map_.varying <= {form.attrs["data_format"].index("C")}:
-            self.graph.replace(self._batch_norm(name, x, map_, form))
+    def _write_map(self, name: str, x: str, map_: Affine, layout: str | None, form: Node | None) -> None:
+        """Make node ``name`` give ``map_(x)``: as a batch norm of ``layout`` if it can, else by a Mul and an AddV2."""
+        type_ = self.graph.types[f"{name}:0"]
+        if layout is not None and map_.varying <= {layout.index("C")}:
+            self._write_batch_norm(name, x, map_, layout, form)
             return
         attrs = {"T": type_.dtype}
         if not map_.is_shift:
@@ -142,40 +141,34 @@ class Surgeon:
             term = self._constant(f"{name}/shift", map_.shift, type_.dtype)
             self._put(Node(name, "AddV2", (x, term), attrs), type_, near=name)
 
-    def _write_batch_norm(self, name: str, x: str, map_: Affine, layout: str, type_: TensorType) -> None:
-        """One FusedBatchNormV3 with gamma and beta for scale and shift; its variance + epsilon is exactly 1."""
-        axis = layout.index("C")
-        size = type_.shape[axis] if type_.shape is not None else None
-        assert size is not None
-        vectors = map_.along(axis, size)
-        assert vectors is not None
-        rest = {"mean": np.zeros(size), "variance": np.full(size, 1 - UNIT_EPSILON)}
-        values = {"gamma": vectors[0], "beta": vectors[1], **rest}
-        inputs = [self._constant(f"{name}/{key}", value, FLOAT32) for key, value in values.items()]
-        attrs = {"T": type_.dtype, "U": FLOAT32, "data_format": layout, "epsilon": UNIT_EPSILON}
-        node = Node(name, FUSED, (x, *inputs), {**attrs, "is_training": False, "exponential_avg_factor": 1.0})
-        self._put(node, type_, near=name)
-        vector = TensorType(FLOAT32, (size,))
-        self.graph.types.update({node.tensor(index): vector for index in range(1, 5)})
-        self.graph.types[node.tensor(5)] = TensorType(FLOAT32, None)
-
-    def _batch_norm(self, name: str, x: str, map_: Affine, form: Node) -> Node:
-        """``form`` with gamma and beta such that it applies ``map_``, its mean and variance as they were.
+    def _write_batch_norm(self, name: str, x: str, map_: Affine, layout: str, form: Node | None) -> None:
+        """One FusedBatchNormV3 that applies ``map_``, with the mean and variance of ``form`` if there is one.
 
         gamma = scale * sqrt(variance + epsilon)        beta = shift + mean * scale
         """
-        mean, variance = (self.scene.exact.value(tensor) for tensor in form.inputs[3:5])
-        stored = self.scene.exact.source(form.inputs[3])
-        assert mean is not None
-        assert variance is not None
-        assert stored is not None
-        vectors = map_.along(form.attrs["data_format"].index("C"), len(mean))
+        type_, axis = self.graph.types[f"{name}:0"], layout.index("C")
+        size = type_.shape[axis] if type_.shape is not None else None
+        mean, variance, epsilon = np.zeros(size or 0), np.full(size or 0, 1 - UNIT_EPSILON), UNIT_EPSILON
+        if form is not None:
+            mean, variance = (self._vector(tensor) for tensor in form.inputs[3:5])
+            epsilon = form.attrs["epsilon"]
+        vectors = map_.along(axis, len(mean))
         assert vectors is not None
         scale, shift = vectors
-        dtype = stored.attrs["dtype"]
-        gamma = self._constant(f"{name}/gamma", scale * np.sqrt(variance + form.attrs["epsilon"]), dtype)
-        beta = self._constant(f"{name}/beta", shift + mean * scale, dtype)
-        return replace(form, name=name, inputs=(x, gamma, beta, *form.inputs[3:5]))
+        values = {"gamma": scale * np.sqrt(variance + epsilon), "beta": shift + mean * scale}
+        values |= {"mean": mean, "variance": variance}
+        inputs = [self._constant(f"{name}/{key}", value, FLOAT32) for key, value in values.items()]
+        attrs = {"T": type_.dtype, "U": FLOAT32, "data_format": layout, "epsilon": epsilon}
+        node = Node(name, FUSED, (x, *inputs), {**attrs, "is_training": False, "exponential_avg_factor": 1.0})
+        self._put(node, type_, near=name)
+        vector = TensorType(FLOAT32, (len(mean),))
+        self.graph.types.update({node.tensor(index): vector for index in range(1, 5)})
+        self.graph.types[node.tensor(5)] = TensorType(FLOAT32, None)
+
+    def _vector(self, tensor: str) -> Array:
+        value = self.scene.exact.value(tensor)
+        assert value is not None
+        return value
 
     # Constants
 

@@ -243,6 +243,19 @@ def test_norm_joins_another_beyond_a_view() -> None:
     assert ops(folding) == ["Tanh", "Reshape", "Mul", "AddV2", "Relu"]
 
 
+@pytest.mark.parametrize("first", ["fused", "unfused"])
+@pytest.mark.parametrize("second", ["fused", "unfused"])
+def test_norm_joins_another_beyond_a_pool(first: str, second: str) -> None:
+    def network(net: Net, x: Any) -> Any:
+        y = getattr(net, first)(tf.nn.tanh(x), "bn1")
+        return tf.nn.relu(getattr(net, second)(tf.nn.avg_pool2d(y, 2, 2, "SAME"), "bn2"))
+
+    folding = fold(build(network, NHWC))
+    assert ops(folding) == ["Tanh", "AvgPool", "FusedBatchNormV3", "Relu"]
+    assert isinstance(folding.fates[0], Folded)
+    assert isinstance(folding.fates[1], Kept)
+
+
 def test_map_that_does_nothing_is_gone() -> None:
     folding = fold(build(lambda net, x: tf.nn.relu(tf.nn.tanh(x) * 1.0 + 0.0), NHWC))
     assert ops(folding) == ["Tanh", "Relu"]
