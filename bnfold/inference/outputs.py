@@ -60,7 +60,8 @@ class _Search:
         shown = [name for name, reason in ends.items() if reason == SHOWN and self.graph[name].op not in HEADS]
         if len(shown) < len(ends):
             ends = {name: reason for name, reason in ends.items() if name not in shown}
-        last = {name: reason for name, reason in ends.items() if not self._leads_to_another(name, ends)}
+        before = self.graph.ancestors(tensor for name in ends for tensor in self.graph[name].inputs)
+        last = {name: reason for name, reason in ends.items() if name not in before}
         if not last:
             return Choices((), ())
         last, runners = one_tower(generators(self._without_copies(last), self.parts), self.parts)
@@ -104,10 +105,6 @@ class _Search:
         if found is None:
             return True
         return found.shape != () and (found.dtype.is_floating or not self.parts.trainable)
-
-    def _leads_to_another(self, name: str, ends: Iterable[str]) -> bool:
-        after = self.graph.descendants(self.graph.outputs_read(name))
-        return any(other != name and other in after for other in ends)
 
     def _names_logits(self, name: str, last: Mapping[str, str]) -> bool:
         node = self.graph[name]
