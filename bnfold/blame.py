@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bnfold import calls
 from bnfold.options import CheckOptions
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 def blame(
     reference: InferenceGraph,
     folding: Folding,
+    candidate: Any,
     report: CheckReport,
     how: CheckOptions,
     *,
     target: Target | None = None,
     opset: int | None = None,
 ) -> CheckReport:
-    """``report`` with who is at fault: a fold, or what comes after folding.
+    """``report`` with the first layer that diverges, and who is at fault: a fold, or what comes after folding.
 
     The model is made again with part of the folds undone, about ``2·log2(n)`` times for one wrong fold, and compared
     on the samples that showed the difference. Where onnxruntime's optimiser is the suspect already, it stays so.
@@ -36,8 +37,10 @@ def blame(
         Unfolded.
     folding : Folding
         All folds.
+    candidate : object
+        The model with all folds, as `verify` takes it.
     report : CheckReport
-        Of the model with all folds; its outputs differ.
+        Of that model; its outputs differ.
     how : CheckOptions
     target, opset
         As the model was made.
@@ -47,6 +50,9 @@ def blame(
 
     if report.suspect or report.problems or isinstance(how.data, Iterator):
         return report  # a generator has run out: there is nothing to compare on again
+    if report.layers is None:
+        traced = calls.verify(reference, candidate, replace(how, layers=True), fates=folding.fates)
+        report = replace(report, layers=traced.layers)
     folded = [fate.name for fate in folding.fates if isinstance(fate, Folded)]
 
     def wrong(names: frozenset[str]) -> bool:

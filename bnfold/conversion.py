@@ -65,7 +65,7 @@ class Conversion:
             When the path cannot be written, or its suffix is that of the other format.
         """
         if self.report.equal is False:
-            raise OutputsDifferError(self.report)
+            raise OutputsDifferError(self.report, self)
         target = Target.at(path)
         if target.format != self.report.model.format:
             raise ExportError(f"the conversion was to {self.report.model.format}, not to {target.format}")

@@ -68,11 +68,14 @@ class OutputsDifferError(VerificationError):
     ----------
     report : object
         The Report or CheckReport with the figures.
+    conversion : object, optional
+        The Conversion that was not written.
     """
 
-    def __init__(self, report: Any) -> None:
+    def __init__(self, report: Any, conversion: Any = None) -> None:
         super().__init__(
             "the outputs differ from TensorFlow's, so nothing was written",
-            hint="bnfold check --layers shows the first tensor that differs",
+            hint="--layers prints the error of every tensor, --report FILE draws it",
         )
         self.report = report
+        self.conversion = conversion

@@ -118,7 +118,9 @@ def convert(
 
     def compared(candidate: Any) -> CheckReport:
         found = calls.verify(reference, candidate, comparison, fates=folding.fates, progress=stages.compared)
-        return found if found.equal else blame(reference, folding, found, comparison, target=place, opset=opset)
+        return (
+            found if found.equal else blame(reference, folding, candidate, found, comparison, target=place, opset=opset)
+        )
 
     def conclude(checked: CheckReport | None) -> Conversion:
         report = Report(
@@ -148,7 +150,7 @@ def convert(
         artifact.write(staged)
         conversion = conclude(compare(staged if place.format == "onnx" else artifact.comparable))
         if conversion.report.equal is False:
-            raise OutputsDifferError(conversion.report)
+            raise OutputsDifferError(conversion.report, conversion)
         artifact.write(staged)  # once more, now with the check's figures in its metadata
     return conversion
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,7 +34,11 @@ from bnfold.cli.arguments import (
     valid_regex,
 )
 from bnfold.cli.terminal import errors, print_json, print_layers, progress, write_junit, write_text
+from bnfold.errors import OutputsDifferError
 from bnfold.target import FORMATS
+
+if TYPE_CHECKING:
+    from bnfold.conversion import Conversion
 
 
 def convert(
@@ -81,37 +85,44 @@ def convert(
         raise typer.BadParameter(f"{target} ends in neither of {', '.join(FORMATS)}", param_hint="TARGET")
     reading = how(inputs, outputs, set_values, bind, missing_statistics, weights, rename_variables, tags, signature)
     with errors(as_json), progress(as_json) as observe:
+        from bnfold.latency import measure_latency
         from bnfold.pipeline import convert
+        from bnfold.report.html import html_page
 
-        conversion = convert(
-            source,
-            target,
-            strict=strict,
-            opset=opset,
-            fold=not no_fold,
-            keep=keep,
-            strict_fold=strict_fold,
-            check=not no_check,
-            samples=samples,
-            seed=seed,
-            rtol=rtol,
-            atol=atol,
-            data=data,
-            exact=exact,
-            layers=layers or page is not None,
-            observe=observe,
-            **reading,
-        )
-        if layers and not as_json:
-            print_layers(conversion.report.check)
-        write_junit(junit, conversion.report.check, target.name)
-        if certificate is not None and conversion.certificate is not None:
-            write_text(certificate, json.dumps(conversion.certificate, indent=2) + "\n")
-        if page is not None:
-            from bnfold.latency import measure_latency
-            from bnfold.report.html import html_page
+        def finish(conversion: Conversion) -> None:
+            """Write what was asked for beside the model, also when the outputs differ."""
+            if layers and not as_json:
+                print_layers(conversion.report.check)
+            write_junit(junit, conversion.report.check, target.name)
+            if certificate is not None and conversion.certificate is not None:
+                write_text(certificate, json.dumps(conversion.certificate, indent=2) + "\n")
+            if page is not None:
+                observe("latency", None)
+                write_text(page, html_page(conversion, measure_latency(conversion)))
 
-            observe("latency", None)
-            write_text(page, html_page(conversion, measure_latency(conversion)))
+        try:
+            conversion = convert(
+                source,
+                target,
+                strict=strict,
+                opset=opset,
+                fold=not no_fold,
+                keep=keep,
+                strict_fold=strict_fold,
+                check=not no_check,
+                samples=samples,
+                seed=seed,
+                rtol=rtol,
+                atol=atol,
+                data=data,
+                exact=exact,
+                layers=layers or page is not None,
+                observe=observe,
+                **reading,
+            )
+        except OutputsDifferError as error:
+            finish(error.conversion)
+            raise
+        finish(conversion)
     if as_json:
         print_json(conversion.report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from onnx import numpy_helper
 from typer.testing import CliRunner, Result
 
+from bnfold import calls
 from bnfold.cli import app
 
 Find = Callable[[str], Path]
@@ -158,3 +160,27 @@ def test_report_that_cannot_be_written_is_an_error(sample_model: Find, tmp_path:
     result = bnfold("inspect", sample_model("decay/one"), "--html", tmp_path / "absent" / "page.html")
     assert result.exit_code == 3
     assert "cannot be written" in result.stderr
+
+
+def test_wrong_conversion_leaves_its_reports_and_no_model(
+    sample_model: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = calls.export
+
+    def without_relu(*arguments: Any) -> Any:
+        artifact = export(*arguments)
+        for node in artifact.model.graph.node:
+            node.op_type = "Identity" if node.op_type == "Relu" else node.op_type
+        return artifact
+
+    monkeypatch.setattr(calls, "export", without_relu)
+    beside = ("--junit", tmp_path / "check.xml", "--report", tmp_path / "page.html")
+    result = bnfold("convert", sample_model("phase_train"), tmp_path / "net.onnx", *beside, *FAST)
+    assert result.exit_code == 1
+    assert "first to diverge:" in result.stdout
+    assert "not in a fold" in result.stdout
+    assert not (tmp_path / "net.onnx").exists()
+    assert ElementTree.parse(tmp_path / "check.xml").getroot().get("failures") == "1"
+    page = (tmp_path / "page.html").read_text()
+    assert "differs from TensorFlow" in page
+    assert "First to diverge" in page
