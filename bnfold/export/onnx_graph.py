@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from onnx import AttributeProto, GraphProto, NodeProto, ValueInfoProto, helper
+import numpy as np
+from onnx import AttributeProto, GraphProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from bnfold.graph import DType, Shape, TensorType
 from bnfold.graph.dtypes import FLOAT32, FLOAT64
@@ -173,6 +174,8 @@ def _attribute(key: str, value: Any) -> AttributeProto:
             return helper.make_attribute(key, value.onnx)
         case bool():
             return helper.make_attribute(key, int(value))
+        case np.ndarray():
+            return helper.make_attribute(key, numpy_helper.from_array(value))
         case list() | tuple() if not value:
             return helper.make_attribute(key, [], attr_type=AttributeProto.INTS)
         case _:

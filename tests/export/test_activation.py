@@ -5,7 +5,7 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 import pytest
-from harness import assert_lowers, random
+from harness import assert_lowers, op_types, random
 
 from bnfold.graph.tensorflow import tensorflow
 
@@ -49,3 +49,62 @@ def test_activation_is_not_lost_on_what_is_not_a_number(dtype):
     for name in ("relu", "relu6", "elu", "softsign", "leaky_relu"):
         if name != "softsign":
             assert_lowers(ACTIVATIONS[name], {"x": x})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("approximate", [True, False])
+def test_gelu_is_one_node_since_opset_20(dtype, approximate):
+    """onnxruntime's Erf is a float32 polynomial, good to 1e-6."""
+    tolerance = {np.float16: 4e-3, np.float64: 1e-6 if not approximate else 1e-12}.get(dtype, 1e-6)
+    x = random(3, 40, dtype=dtype)
+    model = assert_lowers(
+        lambda x: tf.nn.gelu(x, approximate), {"x": x}, opsets=(13, 18, 20), rtol=tolerance, atol=tolerance
+    )
+    if dtype != np.float64:
+        assert op_types(model) == ["Gelu"]
+
+
+def test_hard_swish_is_two_nodes():
+    def build(x):
+        return x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0), x * (tf.nn.relu6(x + 3.0) / 6.0)
+
+    def keras(x):
+        return x * (tf.nn.relu6(x + 3.0) * (1.0 / 6.0))
+
+    assert_lowers(build, {"x": random(3, 40, low=-5, high=5)}, rtol=1e-5)
+    assert op_types(assert_lowers(keras, {"x": random(3, 40, low=-5, high=5)}, rtol=1e-5)) == ["HardSigmoid", "Mul"]
+
+
+def test_relu6_is_one_node_when_written_by_hand():
+    x = random(3, 40, low=-9, high=9)
+    for build in (lambda x: tf.minimum(tf.maximum(x, 0.0), 6.0), lambda x: tf.minimum(6.0, tf.nn.relu(x))):
+        assert op_types(assert_lowers(build, {"x": x})) == ["Clip"]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: tf.nn.relu6(x + 3.1) * (1.0 / 6.0),
+        lambda x: tf.minimum(tf.maximum(x, 0.5), 6.0),
+        lambda x: tf.minimum(tf.maximum(x, 0.0), [6.0]),
+        lambda x: 0.5 * x * (1.0 + tf.math.erf(x / 1.5)),
+        lambda x: 6.0 / tf.nn.relu6(x + 3.0),
+        lambda x: 0.5 * x * (1.0 + tf.math.erf((x + 1.0) / 1.4142135)),
+    ],
+)
+def test_what_is_almost_an_activation_stays(build):
+    assert_lowers(build, {"x": random(3, 40, low=-5, high=9)}, rtol=1e-5, atol=1e-6)
+
+
+def test_activation_stays_when_its_inside_is_read():
+    def build(x):
+        clipped = tf.nn.relu6(x + 3.0)
+        return clipped * (1.0 / 6.0), clipped
+
+    assert "HardSigmoid" not in op_types(assert_lowers(build, {"x": random(3, 40)}))
+
+
+def test_swish_and_mish_are_the_same():
+    assert_lowers(lambda x: x * tf.sigmoid(x), {"x": random(3, 40)})
+    assert_lowers(lambda x: x * tf.tanh(tf.nn.softplus(x)), {"x": random(3, 40)})
+    assert_lowers(tf.nn.silu, {"x": random(3, 40)})

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import ml_dtypes
 import numpy as np
+import onnxruntime
 import pytest
-from harness import assert_lowers, op_types, random
+from harness import assert_lowers, assert_same, op_types, random
 
+from bnfold.export import export
+from bnfold.graph import Graph, Node, constant
+from bnfold.graph.dtypes import FLOAT32
+from bnfold.graph.evaluate import run, with_types
+from bnfold.graph.stages import Endpoint, InferenceGraph
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -65,3 +71,21 @@ def test_lrn_is_the_same(radius):
         return tf.nn.lrn(x, depth_radius=radius, bias=1.3, alpha=0.2, beta=0.7)
 
     assert_lowers(build, {"x": random(2, 3, 5, 7)}, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_batch_norm_of_the_first_graphs_is_the_same(scaled):
+    """TensorFlow imports the op only into graphs of its time."""
+    attrs = {"T": FLOAT32, "variance_epsilon": 1e-3, "scale_after_normalization": scaled}
+    x = random(2, 3, 5, 4)
+    inputs = {"mean": MEAN, "variance": VARIANCE, "beta": BETA, "gamma": GAMMA}
+    graph = Graph([Node("x", "Placeholder", (), {"dtype": FLOAT32, "shape": x.shape})], producer=8)
+    for name, value in inputs.items():
+        graph.add(constant(name, value))
+    graph.add(Node("y", "BatchNormWithGlobalNormalization", ("x:0", *(f"{n}:0" for n in inputs)), attrs))
+    graph = with_types(graph)
+    ends = [Endpoint(name, name, FLOAT32, x.shape) for name in ("x:0", "y:0")]
+    model = export(InferenceGraph(graph, (ends[0],), (ends[1],)))
+    (wanted,) = run(graph, ["y:0"], {"x:0": x})
+    (got,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x:0": x})
+    assert_same(got, wanted, rtol=1e-5, atol=1e-6)

@@ -35,3 +35,28 @@ def lower_selu(call: Call) -> str:
 @lowers("Softmax", "LogSoftmax", dtypes=FLOATS, placement=FOLLOWS)
 def lower_softmax(call: Call) -> str:
     return call.widened(call.op, call.input(0), axis=call.axis(-1))
+
+
+@lowers("HardSigmoid", dtypes=FLOATS, placement=FOLLOWS, origin="relu6(x + 3) / 6: HardSigmoid")
+def lower_hard_sigmoid(call: Call) -> str:
+    return call.widened("HardSigmoid", call.input(0), alpha=1 / 6, beta=0.5)
+
+
+@lowers("Gelu", dtypes=FLOATS, placement=FOLLOWS, origin="0.5 · x · (1 + erf(x / √2)), and its tanh form: Gelu")
+def lower_gelu(call: Call) -> str:
+    """One node since opset 20; before, the formula that onnxruntime knows how to run as one."""
+    dtype, x = call.dtype(), call.input(0)
+    if call.opset >= 20 and dtype.name in ("float16", "float32"):
+        return call.emit("Gelu", x, approximate=call.attr("approximate"))
+
+    def number(value: float) -> str:
+        return call.scalar(value, dtype)
+
+    if call.attr("approximate") == "tanh":
+        cube = call.widened("Mul", x, call.widened("Mul", x, x))
+        total = call.widened("Add", x, call.widened("Mul", cube, number(0.044715)))
+        inner = call.widened("Tanh", call.widened("Mul", total, number(0.7978845608028654)))
+    else:
+        inner = call.widened("Erf", call.widened("Div", x, number(1.4142135623730951)))
+    whole = call.widened("Mul", x, call.widened("Add", inner, number(1)))
+    return call.widened("Mul", whole, number(0.5))

@@ -8,7 +8,15 @@ from bnfold.export.table import ALL, COMPLEX, lowers
 
 
 @lowers(
-    *("Identity", "StopGradient", "PreventGradient", "Snapshot", "CheckNumerics", "EnsureShape"),
+    *(
+        "Identity",
+        "StopGradient",
+        "PreventGradient",
+        "Snapshot",
+        "CheckNumerics",
+        "EnsureShape",
+        "PlaceholderWithDefault",
+    ),
     dtypes=(*ALL, *COMPLEX),
     placement=FOLLOWS,
 )

@@ -34,7 +34,7 @@ def _operand(call: Call, index: int, transposed: bool) -> str:
     return call.transpose(call.input(index), (1, 0))
 
 
-@lowers("BiasAdd", placement=Follows(data=(0,)))
+@lowers("BiasAdd", "BiasAddV1", placement=Follows(data=(0,)))
 def lower_bias_add(call: Call) -> str:
     """Adds along the channel axis, which data_format names: the last one, or axis 1."""
     channels = call.axis(1 if call.attr("data_format") == "NCHW" else -1)

@@ -49,8 +49,9 @@ def _normalised(call: Call, value: str, axis: int, epsilon: float) -> str:
 
 def _affine(call: Call, value: str, axis: int, scale: np.ndarray, shift: np.ndarray) -> str:
     shape = [-1 if position == axis else 1 for position in range(call.rank(0))]
-    factor = call.constant(scale.astype(np.float32).reshape(shape), f"{call.node.name}/scale")
-    term = call.constant(shift.astype(np.float32).reshape(shape), f"{call.node.name}/shift")
+    dtype = np.float64 if call.dtype().name == "float64" else np.float32
+    factor = call.constant(scale.astype(dtype).reshape(shape), f"{call.node.name}/scale")
+    term = call.constant(shift.astype(dtype).reshape(shape), f"{call.node.name}/shift")
     return call.emit("Add", call.emit("Mul", value, factor), term)
 
 
@@ -104,3 +105,14 @@ def lower_l2_loss(call: Call) -> str:
     value = call.input(0) if wide == dtype else call.cast(call.input(0), wide)
     half = call.emit("Mul", call.reduce("ReduceSumSquare", value, None), call.scalar(0.5, wide))
     return half if wide == dtype else call.cast(half, dtype)
+
+
+@lowers("BatchNormWithGlobalNormalization", dtypes=FLOATS[2:], placement=Follows(data=(0,)))
+def lower_old_batch_norm(call: Call) -> str:
+    """The op of TensorFlow's first graphs: x, mean, variance, beta, gamma; gamma counts only if the node says so."""
+    parameters = [call.constant_value(index, "statistics").astype(np.float64) for index in (1, 2, 3, 4)]
+    mean, variance, beta, gamma = parameters
+    scale = 1 / np.sqrt(variance + call.attr("variance_epsilon"))
+    if call.attr("scale_after_normalization"):
+        scale = scale * gamma
+    return _affine(call, call.input(0), call.axis(-1), scale, beta - mean * scale)

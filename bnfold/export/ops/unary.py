@@ -33,6 +33,11 @@ def lower_square(call: Call) -> str:
     return call.widened("Mul", call.input(0), call.input(0))
 
 
+@lowers("Erfc", dtypes=FLOATS, placement=FOLLOWS)
+def lower_erfc(call: Call) -> str:
+    return call.widened("Sub", call.scalar(1, call.dtype()), call.widened("Erf", call.input(0)))
+
+
 @lowers("Rsqrt", dtypes=FLOATS, placement=FOLLOWS)
 def lower_rsqrt(call: Call) -> str:
     return call.widened("Reciprocal", call.widened("Sqrt", call.input(0)))

@@ -18,6 +18,7 @@ _VIEWS: dict[str, View] = {
     "Reshape": lambda node, inputs: inputs[0].reshape(tuple(int(size) for size in inputs[1].flat)),
     "Squeeze": lambda node, inputs: np.squeeze(inputs[0], tuple(node.attrs.get("squeeze_dims") or ()) or None),
     "Transpose": lambda node, inputs: inputs[0].transpose([int(axis) for axis in inputs[1].flat]),
+    "Cast": lambda node, inputs: inputs[0].astype(node.attrs["DstT"].numpy),
 }
 
 
@@ -25,9 +26,14 @@ _VIEWS: dict[str, View] = {
 def fold_views_of_constants(graph: Graph, kept: Set[str]) -> None:
     for node in graph.topological():
         view = _VIEWS.get(node.op)
-        if view is None or node.output in kept:
+        if view is None or node.output in kept or (node.op == "Cast" and not _is_between_floats(node)):
             continue
         arrays = [array for tensor in node.inputs if (array := graph.value(tensor)) is not None]
         if len(arrays) == len(node.inputs):
             known = graph.types[node.output]
             graph.replace(constant(node.name, view(node, arrays), known.dtype))
+
+
+def _is_between_floats(node: Node) -> bool:
+    """Casts of other kinds differ between numpy and TensorFlow where a number does not fit."""
+    return bool(node.attrs["SrcT"].is_floating and node.attrs["DstT"].is_floating)
