@@ -18,7 +18,7 @@ from bnfold.graph import Graph, Node, node_name
 from bnfold.inference.affine_run import AFFINE, DIVIDE, AffineRun, is_parameter, scalar
 from bnfold.inference.levels import REDUCTIONS, Level, Levels, reduces_all
 from bnfold.inference.naming import layer_name
-from bnfold.inference.variables import TRANSPARENT
+from bnfold.inference.variables import TRANSPARENT, variables_behind
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,9 @@ def _deviation(graph: Graph, levels: Levels, node: Node) -> tuple[str, float] | 
         return None
     variance, epsilon = _without_epsilon(graph, node.inputs[0])
     if levels[variance] is Level.CONSTANT:
-        return (variance, epsilon) if is_parameter(graph, variance) else None
+        # Without epsilon it is no batch norm's: Keras' Normalization layer divides by a constant deviation.
+        is_one = is_parameter(graph, variance) and (epsilon > 0 or variables_behind(graph, variance))
+        return (variance, epsilon) if is_one else None
     # An image standardised by its own moments, before there is a batch, has one deviation for all channels.
     partial = (not reduces_all(graph, n) for n in _reductions(graph, levels, variance) if n.op in REDUCTIONS)
     return (variance, epsilon) if any(partial) else None
