@@ -102,6 +102,8 @@ class _Forward:
         if self.meeting == "stop":
             return (Compose(node.name, other.after(map_)),)
         if self.meeting == "carry":
+            if node.output in self.scene.outputs:
+                return Refused(f"{node.output} is an output of the graph")
             return self._miss(node.output, other.after(map_)) or (Merge(node.name),)
         passage = Passage([map_.past(other)])
         return self._out(node, passage) or (self._through(node, CONSTANT_MAP, passage),)

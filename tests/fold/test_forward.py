@@ -207,6 +207,16 @@ def test_scale_alone_goes_through_a_rectifier_when_the_shift_stays() -> None:
     assert "its scale alone went into dense" in fate.reason
 
 
+def test_output_stays_when_two_maps_cancel() -> None:
+    """-(c - x), with a pad between: what the first lacks the second has, but the second is an output."""
+
+    def network(net: Net, x: Any) -> Any:
+        return tf.negative(tf.pad(net.constant(4) - x, [[0, 0], [1, 1], [0, 0], [0, 0]]), name="output")
+
+    folding = fold(build(network, NHWC))
+    assert [e.tensor for e in folding.inference.outputs] == ["output:0"]
+
+
 # Composition
 
 
