@@ -20,6 +20,10 @@ UNTYPED = "_untyped"
 """Private attribute of the If and While that are made here: their output_shapes are still to be found."""
 
 
+SCALARS_HAVE_SHAPES = 24
+"""In graphs written by older versions TensorFlow takes a Placeholder of shape () for one of unknown shape."""
+
+
 @rewrites(order=-30)
 def conditionals_as_functions(graph: Graph, kept: Set[str]) -> None:
     """Rewrite each Merge of two branches; one whose branches are not certain stays, and is refused."""
@@ -159,6 +163,7 @@ def _replace(graph: Graph, found: Conditional) -> None:
     names = []
     for side, suffix in ((1, "true"), (0, "false")):
         function = _function(f"{first.name}/{suffix}", [pair[side] for pair in found.branches], captured, dtypes)
+        function.graph.producer = max(graph.producer, SCALARS_HAVE_SHAPES)
         graph.functions[function.name] = function
         names.append(FunctionRef(function.name))
     results = [merge.attrs["T"] for merge in found.merges]

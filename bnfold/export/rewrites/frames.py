@@ -6,7 +6,14 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 
 from bnfold.export.rewrites import rewrites
-from bnfold.export.rewrites.conditionals import MERGES, SWITCHES, UNTYPED, remove_unreachable, rewrite_conditionals
+from bnfold.export.rewrites.conditionals import (
+    MERGES,
+    SCALARS_HAVE_SHAPES,
+    SWITCHES,
+    UNTYPED,
+    remove_unreachable,
+    rewrite_conditionals,
+)
 from bnfold.graph import DType, Function, FunctionRef, Graph, Node, Shape, node_name
 
 ENTERS = frozenset({"Enter", "RefEnter"})
@@ -67,7 +74,7 @@ def loops_as_functions(graph: Graph, kept: Set[str]) -> None:
             return  # what is left of it is refused for lack of a lowering
         _replace(graph, frame)
         remaining.remove(name)
-    remove_unreachable(graph, kept)
+        remove_unreachable(graph, kept)
 
 
 def _enters(graph: Graph, name: str) -> list[Node]:
@@ -190,7 +197,7 @@ def _function(graph: Graph, name: str, frame: Frame, dtypes: list[DType], output
     stops = _borders(frame)
     nodes = graph.topological([tensor for tensor in outputs if tensor and tensor not in stops], stop=stops)
     taken = {node.name for node in nodes}
-    body = Graph(producer=graph.producer)
+    body = Graph(producer=max(graph.producer, SCALARS_HAVE_SHAPES))
     body.functions = graph.functions
     values: dict[str, str] = {}
     for index, (variable, dtype) in enumerate(zip(frame.variables, dtypes, strict=True)):
