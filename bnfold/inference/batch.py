@@ -1,0 +1,96 @@
+"""A batch size that the pipeline or the placeholder fixed, made free where nothing behind it depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from bnfold.graph import Graph, Shape
+from bnfold.graph.evaluate import infer_types
+from bnfold.graph.stages import Endpoint
+from bnfold.inference.cut import Interface, cut
+from bnfold.inference.shapes import forward_of
+
+PROBE = 7
+"""A batch size that no graph fixes by chance."""
+
+
+def free_batch(
+    graph: Graph, inputs: list[Endpoint], outputs: list[str], *, fixed: Collection[str], piped: Collection[str]
+) -> tuple[list[Endpoint], dict[str, Shape]]:
+    """Let the first size of the inputs vary where nothing behind them depends on it.
+
+    A graph may say ``batch_size`` again further on (a Reshape, the output shape of a transposed convolution); then
+    another batch fails there or comes out with the old size, and the size stays. Where a pipeline brought the size
+    in, it is TensorFlow that said it again, in the Reshape of a ``flatten`` or a ``softmax``: such a Reshape, which
+    keeps its rows apart, is given the rows it gets.
+
+    Parameters
+    ----------
+    graph : Graph
+    inputs : list of Endpoint
+    outputs : list of str
+    fixed : collection of str
+        Names of inputs whose shape the user gave.
+    piped : collection of str
+        Names of inputs that a pipeline gives.
+
+    Returns
+    -------
+    list of Endpoint
+    dict of str to Shape
+        Reshape nodes to be given another shape, with -1 for the rows.
+    """
+    sizes = {endpoint.shape[0] for endpoint in inputs if endpoint.shape and endpoint.shape[0] is not None}
+    if len(sizes) != 1:
+        return inputs, {}
+    [size] = sizes
+
+    def free(endpoint: Endpoint, batch: int | None) -> Endpoint:
+        if endpoint.name in fixed or not endpoint.shape or endpoint.shape[0] != size:
+            return endpoint
+        return replace(endpoint, shape=(batch, *endpoint.shape[1:]))
+
+    probe = PROBE if size != PROBE else PROBE + 4
+    forward = forward_of(graph, inputs, outputs)
+    alone = cut(forward, Interface(tuple(inputs), ())).pruned(outputs)
+    probed = {endpoint.tensor: free(endpoint, probe).shape for endpoint in inputs}
+    if _follows(alone, probed, outputs, probe):
+        return [free(endpoint, None) for endpoint in inputs], {}
+    if any(endpoint.name not in piped for endpoint in inputs):
+        return inputs, {}
+    reshapes = _row_by_row(alone, size)
+    freed = cut(forward, Interface(tuple(inputs), (), reshapes)).pruned(outputs)
+    if not reshapes or not _follows(freed, probed, outputs, probe):
+        return inputs, {}
+    return [free(endpoint, None) for endpoint in inputs], reshapes
+
+
+def _follows(graph: Graph, inputs: Mapping[str, Shape | None], outputs: list[str], batch: int) -> bool:
+    """Whether all outputs have ``batch`` rows when the inputs have the shapes given."""
+    try:
+        types = infer_types(graph, shapes={name.removesuffix(":0"): s for name, s in inputs.items() if s is not None})
+    except ValueError:
+        return False
+    shapes = [types[tensor].shape for tensor in outputs if tensor in types]
+    return all(shape is None or (shape and shape[0] in (None, batch)) for shape in shapes)
+
+
+def _row_by_row(graph: Graph, size: int) -> dict[str, Shape]:
+    """The Reshapes of ``size`` rows to ``size`` rows, each row of known shape, and what they may say instead."""
+    if any(node.op == "Enter" for node in graph):
+        return {}  # a constant of the outer frame cannot be read inside a loop
+    try:
+        types = infer_types(graph)
+    except ValueError:
+        return {}
+    found: dict[str, Shape] = {}
+    for node in graph:
+        if node.op != "Reshape" or (wanted := graph.value(node.inputs[1])) is None or wanted.size == 0:
+            continue
+        before, after = types[node.inputs[0]].shape, types[node.output].shape
+        if not before or not after or None in (*before, *after) or int(wanted.ravel()[0]) != size:
+            continue
+        if before[0] == after[0] == size:
+            found[node.name] = (-1, *after[1:])
+    return found
