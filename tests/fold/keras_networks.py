@@ -32,8 +32,8 @@ def layers_of(model: Any) -> list[Any]:
     return [layer for layer in model._flatten_layers() if isinstance(layer, tf.keras.layers.BatchNormalization)]
 
 
-def frozen(model: Any) -> InferenceGraph:
-    """The inference graph of a Keras model, as `infer` would hand it on."""
+def frozen(model: Any, calls: int = 1) -> InferenceGraph:
+    """The inference graph of a Keras model that calls each batch norm ``calls`` times, as `infer` would hand it on."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     spec = [tf.TensorSpec(i.shape, i.dtype, name=f"x{n}") for n, i in enumerate(model.inputs)]
@@ -42,7 +42,7 @@ def frozen(model: Any) -> InferenceGraph:
     outputs = [tensor.name for tensor in concrete.outputs]
     graph = plain(from_graph_def(concrete.graph.as_graph_def()).pruned(outputs), outputs)
     norms = _records(graph)
-    assert len(norms) == len(layers_of(model))
+    assert len(norms) == calls * len(layers_of(model))
     inputs = tuple(_endpoint(graph, tensor_name(i.name)) for i in concrete.inputs)
     return InferenceGraph(graph, inputs, tuple(_endpoint(graph, name) for name in outputs), norms)
 
