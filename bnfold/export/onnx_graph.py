@@ -117,9 +117,16 @@ class OnnxGraph:
         self.nodes = kept[::-1]
 
     def to_proto(self) -> GraphProto:
-        """The proto, without initializers."""
+        """The proto, without initializers.
+
+        A node that TensorFlow named may be called as one that was made for another: ``x/Cast`` is both. Runtimes want
+        names that differ.
+        """
         proto = GraphProto(name=self.name)
         proto.node.extend(map(_node_proto, self.nodes))
+        names = Names()
+        for node in proto.node:
+            node.name = names.take(node.name)
         proto.input.extend(map(self._value_info, self.inputs))
         proto.output.extend(map(self._value_info, self.outputs))
         inner = (name for node in self.nodes for name in node.outputs if name in self.types)

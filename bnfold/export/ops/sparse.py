@@ -1,0 +1,85 @@
+"""Sparse tensors, which TensorFlow holds as indices, values and a shape."""
+
+from __future__ import annotations
+
+from bnfold.export.call import Call
+from bnfold.export.carry import moved
+from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape
+from bnfold.export.table import ALL, lowers
+from bnfold.graph.dtypes import INT64
+
+
+@lowers("SparseToDense", dtypes=ALL)
+def lower_sparse_to_dense(call: Call) -> str:
+    """Indices are a matrix with one place a row, or for a vector just positions."""
+    dtype = call.dtype(2)
+    indices = input_ints(call, 0)
+    if call.rank(0) < 2:
+        indices = indices.reshaped([-1, 1])
+    base = moved(call, "Expand", [call.input(3), input_ints(call, 1).name], dtype)
+    values = call.input(2)
+    if call.shape(2) == ():
+        values = moved(call, "Expand", [values, run_time_shape(call, indices.name).entries(0, 1).name], dtype)
+    return moved(call, "ScatterND", [base, indices.name, values], dtype, values=(0, 2))
+
+
+@lowers("SparseReshape", dtypes=("int64",))
+def lower_sparse_reshape(call: Call) -> tuple[str, str]:
+    """Each place as its number in the flat tensor, and that number as a place of the new shape."""
+    before, asked = input_ints(call, 1), input_ints(call, 2)
+    rank, new_rank = _length(call, 1), _length(call, 2)
+    known = (asked < 0).where(1, asked).product()
+    after = (asked < 0).where(before.product() // known.at_least(1), asked)
+    numbers = _dot(call, input_ints(call, 0), _strides(call, before, rank))
+    places = (numbers.expanded(1) // _strides(call, after, new_rank)) % after
+    return places.name, after.name
+
+
+def _length(call: Call, index: int) -> int:
+    shape = call.shape(index)
+    if not shape or shape[0] is None:
+        raise call.refusal("the rank of its shapes is not known")
+    return shape[0]
+
+
+def _strides(call: Call, shape: Ints, rank: int) -> Ints:
+    return joined(call, *(shape.entries(axis + 1).product().vector() for axis in range(rank)))
+
+
+def _dot(call: Call, indices: Ints, strides: Ints) -> Ints:
+    products = indices * strides
+    if products.known is not None:
+        return Ints(call, products.known.sum(axis=1))
+    return Ints(call, call.reduce("ReduceSum", products.name, [1]))
+
+
+@lowers("SparseFillEmptyRows", dtypes=ALL)
+def lower_sparse_fill_empty_rows(call: Call) -> tuple[str, str, str, str]:
+    """A row without entries gets one, with the default value, in column 0; all are sorted by row.
+
+    The key ``row · total + position`` sorts entries of one row as they came.
+    """
+    indices, values, shape = input_ints(call, 0), call.input(1), input_ints(call, 2)
+    rank, dtype = _length(call, 2), call.dtype(1)
+    rows = Ints(call, call.emit("Gather", indices.name, call.scalar(0, INT64), axis=1))
+    every = counted(call, 0, shape[0])
+    hits = call.reduce("ReduceSum", call.cast(every.expanded(1).equals(rows.expanded(0)).name, INT64), [1])
+    empty = Ints(call, hits).equals(0)
+    added = Ints(call, call.emit("Compress", every.name, empty.name, axis=0))
+    column = call.emit("Pad", added.expanded(1).name, call.ints([0, 0, 0, rank - 1]))
+    places = call.emit("Concat", indices.name, column, axis=0)
+    filler = moved(call, "Expand", [call.input(3), run_time_shape(call, added.name).name], dtype)
+    filled = call.emit("Concat", values, filler, axis=0)
+    all_rows = Ints(call, call.emit("Concat", rows.name, added.name, axis=0))
+    total = run_time_shape(call, all_rows.name)
+    position = counted(call, 0, total.scalar())
+    keys = all_rows * total + position
+    _, order = call.emit_many("TopK", keys.name, total.name, outputs=2, axis=0, largest=0, sorted=1)
+    back = call.emit("ScatterElements", order, order, position.name, axis=0)
+    first = run_time_shape(call, rows.name)
+    return (
+        call.emit("Gather", places, order, axis=0),
+        call.emit("Gather", filled, order, axis=0),
+        empty.name,
+        call.emit("Slice", back, call.ints([0]), first.name),
+    )

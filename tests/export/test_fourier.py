@@ -1,0 +1,81 @@
+"""Fourier transforms, as products and as ONNX' DFT."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers, op_types, random
+
+from bnfold.errors import ExportError
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+raw = tf.raw_ops
+
+RTOL = 1e-5
+"""Sums of some ten to thirty float32 products of both signs."""
+
+
+def parts(z):
+    return [tf.math.real(z), tf.math.imag(z)]
+
+
+@pytest.mark.parametrize("name", ["fft", "fft2d", "fft3d", "ifft", "ifft2d", "ifft3d"])
+def test_complex_transform_is_the_same(name):
+    def build(a, b):
+        return parts(getattr(tf.signal, name)(tf.complex(a, b)))
+
+    feeds = {"a": random(2, 4, 5), "b": random(2, 4, 5, seed=1)}
+    assert_lowers(build, feeds, opsets=(13, 18), rtol=RTOL)
+    assert_lowers(
+        build, feeds, {k: v[:, :3] for k, v in feeds.items()}, dynamic=True, opsets=(18, 20), rtol=RTOL, atol=RTOL
+    )
+    assert_lowers(build, {k: v.astype(np.float64) for k, v in feeds.items()})
+
+
+LENGTHS = {"RFFT": ([5], [4], [3]), "RFFT2D": ([4, 5], [3, 4]), "RFFT3D": ([2, 4, 5], [1, 3, 4])}
+
+
+@pytest.mark.parametrize("op", LENGTHS)
+def test_real_transform_is_the_same(op):
+    for length in LENGTHS[op]:
+
+        def build(x, length=length):
+            return parts(getattr(raw, op)(input=x, fft_length=length))
+
+        assert_lowers(build, {"x": random(2, 4, 5)}, opsets=(13, 18), rtol=RTOL)
+        assert_lowers(build, {"x": random(2, 4, 5)}, dynamic=True, rtol=RTOL)
+
+    def computed(x, length):
+        return parts(getattr(raw, op)(input=x, fft_length=length))
+
+    feeds = {"x": random(2, 4, 5), "length": np.int32(LENGTHS[op][-1])}
+    assert_lowers(computed, feeds, opsets=(18, 20), rtol=RTOL, atol=RTOL)
+
+
+@pytest.mark.parametrize("op", LENGTHS)
+def test_inverse_of_the_real_transform_is_the_same(op):
+    for length in LENGTHS[op]:
+
+        def build(a, b, length=length):
+            return getattr(raw, f"I{op}")(input=tf.complex(a, b), fft_length=length)
+
+        feeds = {"a": random(2, 4, 5), "b": random(2, 4, 5, seed=1)}
+        assert_lowers(build, feeds, opsets=(13, 18), rtol=RTOL)
+
+
+def test_transform_that_pads_and_its_inverse_give_the_input_back():
+    def build(x):
+        return tf.signal.irfft(tf.signal.rfft(x, [8]), [8]), tf.abs(tf.signal.rfft2d(x))
+
+    assert_lowers(build, {"x": random(3, 6)}, rtol=RTOL)
+
+
+def test_large_transform_is_a_dft():
+    model = assert_lowers(lambda x: tf.abs(tf.signal.rfft(x)), {"x": random(2, 1024)}, rtol=RTOL, atol=RTOL)
+    assert "DFT" in op_types(model)
+
+
+def test_transform_is_refused_when_its_size_is_unknown_and_the_opset_is_old():
+    with pytest.raises(ExportError, match="since opset 17"):
+        assert_lowers(lambda x: tf.abs(tf.signal.rfft(x)), {"x": random(2, 6)}, dynamic=True, opsets=(16,))
