@@ -49,9 +49,11 @@ class OnnxFile:
         return self.model
 
     def summary(self, path: Path | None) -> ModelSummary:
+        from bnfold.export import model_size
+
         opset = next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
         ops = Counter(node.op_type for node in self.model.graph.node)
-        size = self.model.ByteSize()
+        size = model_size(self.model)
         return ModelSummary(_text(path), "onnx", opset, self.model.ir_version, size, dict(sorted(ops.items())))
 
     def describe(self, entries: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bnfold import calls
-from bnfold.options import CheckOptions
+from bnfold.options import CheckOptions, ExportOptions
 
 if TYPE_CHECKING:
     from bnfold.graph.stages import Folding, InferenceGraph
@@ -24,7 +24,7 @@ def blame(
     how: CheckOptions,
     *,
     target: Target | None = None,
-    opset: int | None = None,
+    made: ExportOptions | None = None,
 ) -> CheckReport:
     """``report`` with the first layer that diverges, and who is at fault: a fold, or what comes after folding.
 
@@ -42,7 +42,7 @@ def blame(
     report : CheckReport
         Of that model; its outputs differ.
     how : CheckOptions
-    target, opset
+    target, made
         As the model was made.
     """
     from bnfold.graph.stages import Folded
@@ -51,7 +51,7 @@ def blame(
     if report.suspect or report.problems or isinstance(how.data, Iterator):
         return report  # a generator has run out: there is nothing to compare on again
     if report.layers is None:
-        traced = calls.verify(reference, candidate, replace(how, layers=True), fates=folding.fates)
+        traced = calls.verify(reference, candidate, replace(how, layers=True), made=made, fates=folding.fates)
         report = replace(report, layers=traced.layers)
     folded = [fate.name for fate in folding.fates if isinstance(fate, Folded)]
 
@@ -61,7 +61,7 @@ def blame(
         kept = [norm.name for norm in reference.batch_norms if norm.name not in names]
         keep = "|".join(f"^{re.escape(name)}$" for name in kept) or None
         partly = calls.fold(reference, bool(names), keep, False)
-        made = calls.export(partly, target, opset)
-        return not calls.verify(reference, made.comparable, replace(how, layers=False)).equal
+        file = calls.export(partly, target, made or ExportOptions())
+        return not calls.verify(reference, file.comparable, replace(how, layers=False), made=made).equal
 
     return replace(report, suspect=find_faulty_folds(folded, wrong).sentence)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bnfold.artifact import Artifact, FrozenFile, OnnxFile
 from bnfold.errors import FoldError
-from bnfold.options import CheckOptions, SourceOptions
+from bnfold.options import CheckOptions, ExportOptions, SourceOptions
 from bnfold.target import Target
 
 if TYPE_CHECKING:
@@ -90,12 +90,14 @@ def fold(reference: InferenceGraph, fold: bool, keep: str | None, strict: bool) 
     return folding
 
 
-def export(folding: Folding, target: Target | None, opset: int | None) -> Artifact:
+def export(folding: Folding, target: Target | None, how: ExportOptions) -> Artifact:
     if target is not None and target.format == "pb":
         return FrozenFile(folding.inference)
     from bnfold.export import DEFAULT_OPSET, export
 
-    return OnnxFile(export(folding.inference, opset=opset or DEFAULT_OPSET))
+    opset = DEFAULT_OPSET if how.opset is None else how.opset
+    model = export(folding.inference, opset=opset, layout=how.layout, rename=how.rename, half=how.half)
+    return OnnxFile(model)
 
 
 def verify(
@@ -103,9 +105,11 @@ def verify(
     candidate: onnx.ModelProto | InferenceGraph | str | Path,
     how: CheckOptions,
     *,
+    made: ExportOptions | None = None,
     fates: Sequence[Fate] = (),
     progress: Callable[[int], None] | None = None,
 ) -> CheckReport:
+    from bnfold.graph import tensor_name
     from bnfold.verify import verify
 
     return verify(
@@ -118,6 +122,8 @@ def verify(
         data=how.data,
         exact=how.exact,
         layers=how.layers,
+        names={tensor_name(old): new for old, new in made.rename.items()} if made else None,
+        half=bool(made and made.half),
         fates=fates,
         progress=progress,
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from bnfold import calls
 from bnfold.artifact import OnnxFile
+from bnfold.options import ExportOptions
 
 if TYPE_CHECKING:
     from bnfold.conversion import Conversion
@@ -56,7 +57,7 @@ def measure_latency(conversion: Conversion) -> Latency | None:
     if check is None or not check.batches or not isinstance(conversion.artifact, OnnxFile):
         return None
     shapes = check.batches[0].shapes
-    unfolded = calls.export(Folding(conversion.reference, ()), None, None)
+    unfolded = calls.export(Folding(conversion.reference, ()), None, ExportOptions())
     models = [OnnxModel(artifact.comparable) for artifact in (unfolded, conversion.artifact)]
     feeds = _feeds(conversion.reference, shapes)
     runners = [model.session("on") for model in models]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnfold.errors import VerificationError
 from bnfold.graph.stages import Fate, Folded, Kept
-from bnfold.options import SourceOptions
+from bnfold.options import ExportOptions, SourceOptions
 
 if TYPE_CHECKING:
     import onnx
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bnfold.results import Report
 
 SOURCE, BATCH_NORMS, CHECK, VERSION = "bnfold.source", "bnfold.batch_norms", "bnfold.check", "bnfold.version"
+EXPORT = "bnfold.export"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class Origin:
     options: SourceOptions
 
 
-def describe(report: Report, options: SourceOptions, certificate: Mapping[str, Any] | None) -> dict[str, str]:
+def describe(
+    report: Report, options: SourceOptions, made: ExportOptions, certificate: Mapping[str, Any] | None
+) -> dict[str, str]:
     """The ``metadata_props`` of a model, as JSON by key."""
     source = {
         "path": report.source.path,
@@ -51,6 +54,8 @@ def describe(report: Report, options: SourceOptions, certificate: Mapping[str, A
         SOURCE: source,
         BATCH_NORMS: [fate.as_json() for fate in report.fates],
     }
+    if made.as_json():
+        entries[EXPORT] = made.as_json()
     if certificate is not None:
         entries[CHECK] = {key: value for key, value in certificate.items() if key != "batch_norms"}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in entries.items()}
@@ -78,6 +83,15 @@ def _fate(values: Mapping[str, Any]) -> Fate:
     if values["fate"] == "kept":
         return Kept(values["name"], values["reason"])
     return Folded(values["name"], tuple(values["into"]), values["rule"])
+
+
+def export_options(model: onnx.ModelProto) -> ExportOptions:
+    """How ``model`` was made, as far as a comparison must know; the defaults where it does not say."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == EXPORT), "{}")
+    try:
+        return ExportOptions.from_json(json.loads(text))
+    except (ValueError, AttributeError):
+        return ExportOptions()
 
 
 def certificate(model: onnx.ModelProto) -> dict[str, Any] | None:

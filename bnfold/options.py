@@ -103,6 +103,37 @@ class SourceOptions:
 
 
 @dataclass(frozen=True)
+class ExportOptions:
+    """How the file is made: what `bnfold.export.export` is told.
+
+    Attributes
+    ----------
+    opset : int or None
+        `bnfold.export.DEFAULT_OPSET` when None.
+    layout : {"tensorflow", "nchw"} or mapping of str to these
+        How images come in and go out, or which of them, by name.
+    rename : mapping of str to str
+        New names of inputs and outputs, by the old ones.
+    half : bool
+        float16 weights and arithmetic.
+    """
+
+    opset: int | None = None
+    layout: str | Mapping[str, str] = "tensorflow"
+    rename: Mapping[str, str] = field(default_factory=dict)
+    half: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """What is not as by default and matters to whoever compares the file."""
+        values = {"rename": dict(self.rename), "half": self.half}
+        return {key: value for key, value in values.items() if value}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> ExportOptions:
+        return ExportOptions(rename=values.get("rename", {}), half=values.get("half", False))
+
+
+@dataclass(frozen=True)
 class CheckOptions:
     """How to compare: what `bnfold.verify.verify` is told.
 

@@ -15,7 +15,7 @@ from bnfold.calls import Observer
 from bnfold.conversion import Conversion
 from bnfold.errors import InferenceError, OutputsDifferError, VerificationError
 from bnfold.graph import node_name, tensor_name
-from bnfold.options import CheckOptions, ReadingKeywords, SourceKeywords, SourceOptions
+from bnfold.options import CheckOptions, ExportOptions, ReadingKeywords, SourceKeywords, SourceOptions
 from bnfold.results import Inspection, Report, SourceSummary
 from bnfold.target import Target
 
@@ -37,6 +37,9 @@ def convert(
     keep: str | None = None,
     strict_fold: bool = False,
     opset: int | None = None,
+    layout: str | Mapping[str, str] = "tensorflow",
+    rename: Mapping[str, str] | None = None,
+    half: bool = False,
     check: bool = True,
     samples: int = 8,
     seed: int = 0,
@@ -67,6 +70,12 @@ def convert(
         Raise FoldError if a batch norm is kept.
     opset : int, optional
         ONNX opset; `bnfold.export.DEFAULT_OPSET` when absent.
+    layout : {"tensorflow", "nchw"} or mapping of str to these
+        How images come in and go out of the file, for all inputs and outputs or by name.
+    rename : mapping of str to str, optional
+        New names of inputs and outputs, by the old ones.
+    half : bool
+        Write float16 weights and compute in float16, between inputs and outputs of TensorFlow's dtypes.
     check : bool
         Compare with TensorFlow before writing.
     samples : int
@@ -102,6 +111,7 @@ def convert(
     place = None if target is None else Target.at(target)
     options = SourceOptions(**how)
     comparison = CheckOptions(samples, seed, rtol, atol, data, exact, layers)
+    made = ExportOptions(opset, layout, rename or {}, half)
     stages = calls.Stages(observe)
     loaded = stages.run("load", lambda: calls.load(source, options))
     reference = stages.run("infer", lambda: calls.infer(loaded, options))
@@ -109,7 +119,7 @@ def convert(
         _refuse_warnings(loaded.notes + reference.notes)
     folding = stages.run("fold", lambda: calls.fold(reference, fold, keep, strict_fold))
     path = None if place is None else place.path
-    artifact = stages.run("export", lambda: calls.export(folding, place, opset), tell=lambda made: made.summary(path))
+    artifact = stages.run("export", lambda: calls.export(folding, place, made), tell=lambda file: file.summary(path))
 
     def compare(candidate: Any) -> CheckReport | None:
         if not check:
@@ -117,9 +127,9 @@ def convert(
         return stages.run("verify", lambda: compared(candidate))
 
     def compared(candidate: Any) -> CheckReport:
-        found = calls.verify(reference, candidate, comparison, fates=folding.fates, progress=stages.compared)
+        found = calls.verify(reference, candidate, comparison, made=made, fates=folding.fates, progress=stages.compared)
         return (
-            found if found.equal else blame(reference, folding, candidate, found, comparison, target=place, opset=opset)
+            found if found.equal else blame(reference, folding, candidate, found, comparison, target=place, made=made)
         )
 
     def conclude(checked: CheckReport | None) -> Conversion:
@@ -141,7 +151,7 @@ def convert(
         certificate = None
         if checked is not None:
             certificate = calls.certify(checked, loaded.fingerprint, artifact.fingerprint(), folding.fates)
-        artifact.describe(metadata.describe(report, options, certificate))
+        artifact.describe(metadata.describe(report, options, made, certificate))
         return Conversion(report, reference, folding, artifact, certificate)
 
     if place is None:
@@ -217,7 +227,8 @@ def check(
 
     def compare() -> CheckReport:
         fates = metadata.fates(candidate.proto)
-        report = calls.verify(reference, model, comparison, fates=fates, progress=stages.compared)
+        made = metadata.export_options(candidate.proto)
+        report = calls.verify(reference, model, comparison, made=made, fates=fates, progress=stages.compared)
         if certified is None:
             return report
         broken = mismatches(certified, source=loaded.fingerprint, model=model_fingerprint(candidate), report=report)

@@ -20,6 +20,11 @@ class MissingStatistics(str, Enum):
     initial = "initial"
 
 
+class Layout(str, Enum):
+    tensorflow = "tensorflow"
+    nchw = "nchw"
+
+
 class Weights(str, Enum):
     auto = "auto"
     trained = "trained"
@@ -120,6 +125,11 @@ def _pairs(option: str, texts: list[str] | None) -> Iterator[tuple[str, str]]:
         if not (name and given):
             raise typer.BadParameter(f"{text!r} has no '='", param_hint=option)
         yield name, value
+
+
+def new_names(rename: list[str] | None) -> dict[str, str]:
+    """``--rename OLD=NEW``, by old name."""
+    return dict(_pairs("--rename", rename))
 
 
 def _scalar(text: str) -> bool | int | float | str:

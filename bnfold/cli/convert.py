@@ -17,6 +17,7 @@ from bnfold.cli.arguments import (
     Input,
     Junit,
     Layers,
+    Layout,
     Missing,
     MissingStatistics,
     Output,
@@ -31,6 +32,7 @@ from bnfold.cli.arguments import (
     Weights,
     WhichWeights,
     how,
+    new_names,
     valid_regex,
 )
 from bnfold.cli.terminal import errors, print_json, print_layers, progress, write_junit, write_text
@@ -54,7 +56,14 @@ def convert(
     tags: Tags = None,
     signature: SignatureName = None,
     strict: Annotated[bool, typer.Option("--strict", help="Make warnings errors.")] = False,
-    opset: Annotated[int | None, typer.Option("--opset", help="ONNX opset to write.")] = None,
+    opset: Annotated[int | None, typer.Option("--opset", min=13, max=26, help="ONNX opset to write.")] = None,
+    layout: Annotated[
+        Layout, typer.Option("--layout", help="How images come in and go out: as in TensorFlow, or channels first.")
+    ] = Layout.tensorflow,
+    rename: Annotated[
+        list[str] | None, typer.Option("--rename", metavar="OLD=NEW", help="New name of an input or output.")
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Write float16 weights and compute in float16.")] = False,
     no_fold: Annotated[bool, typer.Option("--no-fold", help="Leave every batch norm an op of its own.")] = False,
     keep: Annotated[str | None, typer.Option("--keep", metavar="REGEX", help="Batch norms to leave alone.")] = None,
     strict_fold: Annotated[bool, typer.Option("--strict-fold", help="Fail if a batch norm cannot be folded.")] = False,
@@ -106,6 +115,9 @@ def convert(
                 target,
                 strict=strict,
                 opset=opset,
+                layout=layout.value,
+                rename=new_names(rename),
+                half=half,
                 fold=not no_fold,
                 keep=keep,
                 strict_fold=strict_fold,

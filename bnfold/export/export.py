@@ -9,7 +9,7 @@ from onnx import ModelProto, helper
 from bnfold.errors import ExportError
 from bnfold.export.bodies import with_bodies
 from bnfold.export.half import in_half_precision
-from bnfold.export.interface import declare_input, declare_outputs, exported_names
+from bnfold.export.interface import declare_input, declare_outputs, exported_names, unknown_name
 from bnfold.export.layout import choose
 from bnfold.export.onnx_types import complete
 from bnfold.export.rewrites import all_rewrites
@@ -54,9 +54,10 @@ def export(
     Raises
     ------
     ExportError
-        When ops have no lowering (all of them are named, before any work), or a node's attributes have none.
+        When ops have no lowering (all of them are named, before any work), or a node's attributes have none;
+        when ``layout`` or ``rename`` name what is not there.
     ValueError
-        When ``opset`` is out of range, or ``layout`` or ``rename`` name what is not there.
+        When ``opset`` or ``layout`` is none of those above.
     """
     if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
         raise ValueError(f"opset {opset} is not one of {OLDEST_OPSET} to {NEWEST_OPSET}")
@@ -91,7 +92,7 @@ def _images_first(endpoints: Sequence[Endpoint], layout: str | Mapping[str, str]
         if value not in ("tensorflow", "nchw"):
             raise ValueError(f"layout {value!r} is neither 'tensorflow' nor 'nchw'")
         if tensor_name(name) not in by_name:
-            raise ValueError(f"{name}: not among the inputs and outputs {', '.join(by_name)}")
+            raise unknown_name(name, by_name)
     return {by_name[tensor_name(name)] for name, value in chosen.items() if value == "nchw"}
 
 

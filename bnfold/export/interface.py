@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
 from bnfold.errors import ExportError
 from bnfold.export.onnx_graph import OnnxNode, stored_type
@@ -22,16 +23,27 @@ def exported_names(endpoints: Iterable[Endpoint], rename: Mapping[str, str]) -> 
 
     Raises
     ------
-    ValueError
+    ExportError
         When an old name is none of theirs, or two get the same name.
     """
     wanted = {tensor_name(old): new for old, new in rename.items()}
     names = {endpoint.tensor: wanted.pop(tensor_name(endpoint.name), endpoint.name) for endpoint in endpoints}
-    if wanted:
-        raise ValueError(f"{', '.join(wanted)}: not among the inputs and outputs {', '.join(names.values())}")
+    for name in wanted:
+        raise unknown_name(name, names.values())
     if len(set(names.values())) < len(names):
-        raise ValueError(f"two inputs or outputs would have the same name: {', '.join(names.values())}")
+        raise ExportError(
+            f"two inputs or outputs would have the same name: {', '.join(names.values())}",
+            hint="rename one of them to something else",
+        )
     return names
+
+
+def unknown_name(name: str, names: Iterable[str]) -> ExportError:
+    """The error to raise for a name that is none of the inputs' and outputs'."""
+    known = list(names)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return ExportError(f"{name} is no input or output", hint=hint)
 
 
 def declare_input(scope: Scope, endpoint: Endpoint) -> None:
