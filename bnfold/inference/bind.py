@@ -12,9 +12,9 @@ from bnfold.graph.evaluate import with_types
 from bnfold.graph.graph_def import op_definition
 from bnfold.inference.binding import Averages, Bound
 from bnfold.inference.fused import FUSED, FusedBinder, is_training
+from bnfold.inference.layer_names import LayerNames
 from bnfold.inference.moments import MomentBinder, drop_renormalisation
 from bnfold.inference.moving_statistics import Update
-from bnfold.inference.naming import layer_name
 from bnfold.inference.unbound import bind_by_hand, bind_the_rest, refuse_unbound, unbound_normalisations
 from bnfold.inference.variables import VARIABLE_OPS, without_writes
 
@@ -33,11 +33,13 @@ class BoundGraph:
         Fused ops that were in training mode → their moving mean and variance.
     moments : mapping of str to str
         Variables put in the place of batch moments → the evidence.
+    names : LayerNames
     """
 
     forward: Graph
     fused: Mapping[str, tuple[Bound, Bound]]
     moments: Mapping[str, str]
+    names: LayerNames
 
 
 def bind_statistics(
@@ -62,19 +64,20 @@ def bind_statistics(
         When evidence conflicts or does not suffice, or TensorFlow cannot run what is left.
     """
     forward = _typed(without_writes(graph.pruned(outputs)).pruned(outputs))
-    _refuse_impossible(forward, whole, by_hand)
+    names = LayerNames(forward)
+    _refuse_impossible(forward, whole, by_hand, names)
     averages = Averages(forward.copy(), whole, updates)
-    fused = FusedBinder(forward, whole, averages, by_hand).bind()
+    fused = FusedBinder(forward, whole, averages, by_hand, names.__getitem__).bind()
     binder = MomentBinder(forward, whole, averages)
-    bind_by_hand(binder, by_hand)
+    bind_by_hand(binder, by_hand, names)
     binder.bind()
     drop_renormalisation(forward, averages, binder.evidence)
-    bind_the_rest(binder)
+    bind_the_rest(binder, names)
     forward = forward.pruned(outputs)
     _refuse_unknown_ops(forward)
     forward = _typed(forward)
-    refuse_unbound(forward)
-    return BoundGraph(forward, fused, binder.evidence)
+    refuse_unbound(forward, names)
+    return BoundGraph(forward, fused, binder.evidence, names)
 
 
 def _typed(graph: Graph) -> Graph:
@@ -111,20 +114,20 @@ def _refuse_unknown_ops(forward: Graph) -> None:
         )
 
 
-def _refuse_impossible(forward: Graph, whole: Graph, by_hand: ByHand) -> None:
+def _refuse_impossible(forward: Graph, whole: Graph, by_hand: ByHand, names: LayerNames) -> None:
     """Refuse to bind layers or variables that there are not."""
     if not by_hand:
         return
-    layers = [layer_name(node.name) for node in forward if node.op in FUSED and is_training(node)]
-    layers += [norm.name for norm in unbound_normalisations(forward)]
-    for layer, names in by_hand.items():
+    layers = [names[node.name] for node in forward if node.op in FUSED and is_training(node)]
+    layers += [names[norm.root] for norm in unbound_normalisations(forward)]
+    for layer, variables in by_hand.items():
         if layer not in layers:
             close = ", ".join(difflib.get_close_matches(layer, layers, 5) or layers[:5])
             raise InferenceError(
                 f"cannot bind {layer}: no batch norm {layer} normalises by the batch",
                 hint=f"those that do: {close}" if close else "all have their statistics: leave --bind out",
             )
-        for name in names:
+        for name in variables:
             if name not in whole or whole[name].op not in VARIABLE_OPS:
                 raise InferenceError(
                     f"cannot bind {layer}: the graph has no variable {name}",

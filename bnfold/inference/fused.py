@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bnfold.graph import Graph, Node
 from bnfold.inference.binding import Averages, Bound, agree, check_shape, read_variable, siblings
-from bnfold.inference.naming import layer_name
 from bnfold.inference.variables import source_of, variables_behind
 
 FUSED = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
@@ -36,11 +35,19 @@ class FusedBinder:
     averages : Averages
     by_hand : mapping of str to (str, str)
         Layer → the variables of its moving mean and variance.
+    name_of : callable
+        The layer's name, by the name of its node.
     """
 
     def __init__(
-        self, forward: Graph, whole: Graph, averages: Averages, by_hand: Mapping[str, tuple[str, str]]
+        self,
+        forward: Graph,
+        whole: Graph,
+        averages: Averages,
+        by_hand: Mapping[str, tuple[str, str]],
+        name_of: Callable[[str], str],
     ) -> None:
+        self.name_of = name_of
         self.forward = forward
         self.whole = whole
         self.averages = averages
@@ -72,7 +79,7 @@ class FusedBinder:
 
     def claimed(self, node: Node) -> tuple[Bound, Bound] | None:
         """By the user's word, or the update ops and the op's own inputs."""
-        layer = layer_name(node.name)
+        layer = self.name_of(node.name)
         if layer in self.by_hand:
             mean, variance = self.by_hand[layer]
             return Bound(mean, "bound by hand"), Bound(variance, "bound by hand")
@@ -96,7 +103,7 @@ class FusedBinder:
         if twin is None:
             return None
         mean, variance = self.bound[twin]
-        evidence = f"same gamma and beta as {layer_name(twin)}"
+        evidence = f"same gamma and beta as {self.name_of(twin)}"
         return Bound(mean.variable, evidence), Bound(variance.variable, evidence)
 
     def parameters(self, node: Node) -> tuple[str, ...]:
@@ -116,7 +123,7 @@ class FusedBinder:
     def check(self, node: Node, pair: tuple[Bound, Bound]) -> None:
         channels = self.channels(node)
         for word, bound in zip(("mean", "variance"), pair, strict=True):
-            check_shape(layer_name(node.name), word, bound, self.whole[bound.variable].attrs.get("shape"), channels)
+            check_shape(self.name_of(node.name), word, bound, self.whole[bound.variable].attrs.get("shape"), channels)
 
     def channels(self, node: Node) -> int | None:
         """From the shapes of gamma and beta, which the op itself demands to be the same."""

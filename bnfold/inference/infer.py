@@ -77,7 +77,7 @@ def infer(
     bound = bind_statistics(switched.resolved.graph, whole, updates, results, bind or {})
     forward, dropped = remove_dropout(bound.forward)
     forward = with_types(forward.pruned(results))
-    layers = find_layers(forward, Provenance(bound.fused, bound.moments, _flag_finder(switched, whole)))
+    layers = find_layers(forward, Provenance(bound.fused, bound.moments, _flag_finder(switched, whole), bound.names))
     instead, about_weights = choose_weights(source, forward, weights)
     stored = StoredValues(
         source,

@@ -12,7 +12,8 @@ from bnfold.graph.evaluate import run
 from bnfold.graph.stages import BatchNorm
 from bnfold.inference.binding import Bound
 from bnfold.inference.fused import BETA, FUSED, GAMMA, MEAN, VARIANCE, channel_axis, is_training
-from bnfold.inference.naming import layer_name, unused_name
+from bnfold.inference.layer_names import LayerNames
+from bnfold.inference.naming import unused_name
 from bnfold.inference.normalisation import Normalisation, find_normalisations
 from bnfold.inference.variables import source_of, variables_behind
 
@@ -60,11 +61,13 @@ class Provenance:
         Variables put in the place of batch moments → the evidence.
     flag_of : callable
         Nodes → the name of the flag that governed them, or None.
+    names : LayerNames
     """
 
     fused: Mapping[str, tuple[Bound, Bound]]
     moments: Mapping[str, str]
     flag_of: Callable[[tuple[str, ...]], str | None]
+    names: LayerNames
 
 
 def find_layers(graph: Graph, provenance: Provenance) -> list[Layer]:
@@ -106,7 +109,7 @@ def _fused_layer(graph: Graph, node: Node, provenance: Provenance) -> Layer:
     evidence = tuple(dict.fromkeys(b.evidence for b in bound)) if bound else (WIRED,)
     variables = _variables(graph, tensors)
     return Layer(
-        name=layer_name(node.name),
+        name=provenance.names[node.name],
         form=node.op,
         flag=flag,
         nodes=(node.name,),
@@ -127,7 +130,7 @@ def _unfused_layer(graph: Graph, norm: Normalisation, provenance: Provenance) ->
         (norm.root, *norm.nodes, *(node_name(t) for t in found.values()), *graph_inputs(graph, norm))
     )
     return Layer(
-        name=norm.name,
+        name=provenance.names[norm.root],
         form="unfused",
         flag="batch moments" if evidence else flag or "inference",
         nodes=norm.nodes,

@@ -27,8 +27,3 @@ def unused_name(taken: Container[str], stem: str) -> str:
         number += 1
         name = f"{stem}_{number}"
     return name
-
-
-def variable_scope(variable: str) -> str:
-    """``conv1/BatchNorm`` of ``conv1/BatchNorm/gamma``."""
-    return variable.rpartition("/")[0]

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from bnfold.graph import Graph, Node, node_name
 from bnfold.inference.affine_run import AFFINE, DIVIDE, AffineRun, is_parameter, scalar
 from bnfold.inference.levels import REDUCTIONS, Level, Levels, reduces_all
-from bnfold.inference.naming import layer_name
 from bnfold.inference.variables import TRANSPARENT, variables_behind
 
 
@@ -27,7 +26,6 @@ class Normalisation:
 
     Attributes
     ----------
-    name : str
     root : str
         The node that takes the square root.
     x, y : str
@@ -42,7 +40,6 @@ class Normalisation:
         Whether mean and variance are constants, not statistics of the batch.
     """
 
-    name: str
     root: str
     x: str
     y: str
@@ -151,7 +148,6 @@ def _around(graph: Graph, levels: Levels, root: Node, variance: str, epsilon: fl
             continue  # scaled by a deviation, but not centred
         statistics = (variance, found.mean)
         yield Normalisation(
-            name=layer_name(root.name),
             root=root.name,
             x=run.x,
             y=run.y,

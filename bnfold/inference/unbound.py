@@ -10,6 +10,7 @@ from bnfold.graph.stages import Unbound
 from bnfold.inference.binding import Bound, siblings
 from bnfold.inference.bodies import called_functions
 from bnfold.inference.fused import BATCH_MEAN, BATCH_VARIANCE, BETA, FUSED, GAMMA, X, channel_axis, is_training
+from bnfold.inference.layer_names import LayerNames
 from bnfold.inference.moments import MomentBinder
 from bnfold.inference.naming import layer_name
 from bnfold.inference.normalisation import Normalisation, batch_deviations, find_normalisations
@@ -18,15 +19,15 @@ from bnfold.inference.variables import TRANSPARENT, VARIABLE_OPS, variables_behi
 RESHAPES = TRANSPARENT | {"Transpose", "Pad"}
 
 
-def bind_by_hand(binder: MomentBinder, by_hand: Mapping[str, tuple[str, str]]) -> None:
+def bind_by_hand(binder: MomentBinder, by_hand: Mapping[str, tuple[str, str]], names: LayerNames) -> None:
     """Bind the batch norms in primitives that the user has named, in place."""
     for norm in unbound_normalisations(binder.forward) if by_hand else ():
-        if norm.name in by_hand:
-            mean, variance = by_hand[norm.name]
-            _put(binder, norm, Bound(mean, "bound by hand"), Bound(variance, "bound by hand"))
+        if (layer := names[norm.root]) in by_hand:
+            mean, variance = by_hand[layer]
+            _put(binder, norm, layer, Bound(mean, "bound by hand"), Bound(variance, "bound by hand"))
 
 
-def bind_the_rest(binder: MomentBinder) -> None:
+def bind_the_rest(binder: MomentBinder, names: LayerNames) -> None:
     """Bind, in place, batch norms in primitives by a twin with the same gamma and beta, or by their scope."""
     forward = binder.forward
     twins = {
@@ -39,14 +40,15 @@ def bind_the_rest(binder: MomentBinder) -> None:
         if own and own in twins:
             mean, variance = (variables_behind(forward, tensor) for tensor in twins[own])
             if len(mean) == len(variance) == 1:
-                _put(binder, norm, *(Bound(v[0], "same gamma and beta as its twin") for v in (mean, variance)))
+                pair = [Bound(found[0], "same gamma and beta as its twin") for found in (mean, variance)]
+                _put(binder, norm, names[norm.root], *pair)
         elif len(pairs) == 1:
-            _put(binder, norm, *(Bound(v, "beside gamma and beta") for v in pairs[0]))
+            _put(binder, norm, names[norm.root], *(Bound(v, "beside gamma and beta") for v in pairs[0]))
 
 
-def _put(binder: MomentBinder, norm: Normalisation, mean: Bound, variance: Bound) -> None:
-    binder.put(norm.mean, mean, norm.name)
-    binder.put(norm.variance, variance, norm.name)
+def _put(binder: MomentBinder, norm: Normalisation, layer: str, mean: Bound, variance: Bound) -> None:
+    binder.put(norm.mean, mean, layer)
+    binder.put(norm.variance, variance, layer)
 
 
 def unbound_normalisations(forward: Graph) -> list[Normalisation]:
@@ -59,7 +61,7 @@ def _parameters(forward: Graph, norm: Normalisation) -> tuple[str, ...]:
     return tuple(name for tensor in tensors for name in variables_behind(forward, tensor))
 
 
-def refuse_unbound(forward: Graph) -> None:
+def refuse_unbound(forward: Graph, names: LayerNames) -> None:
     """Refuse a forward graph in which batch norms still normalise by the batch.
 
     Raises
@@ -71,19 +73,19 @@ def refuse_unbound(forward: Graph) -> None:
     """
     fused = [node for node in forward if node.op in FUSED and is_training(node) and not is_layer_norm(forward, node)]
     layers = [
-        _unbound_layer(forward, layer_name(node.name), node.tensor(BATCH_MEAN), node.tensor(BATCH_VARIANCE))
+        _unbound_layer(forward, names[node.name], node.tensor(BATCH_MEAN), node.tensor(BATCH_VARIANCE))
         for node in fused
     ]
-    layers += [_unbound_layer(forward, n.name, n.mean, n.variance) for n in unbound_normalisations(forward)]
+    layers += [_unbound_layer(forward, names[n.root], n.mean, n.variance) for n in unbound_normalisations(forward)]
     if layers:
-        names = list(dict.fromkeys(layer.name for layer in layers))
+        listed = [layer.name for layer in layers]
         raise UnboundError(
-            f"{_count(names)} by the moments of the batch, and no variable holds their moving averages:"
-            f" {_listed(names)}",
+            f"{_count(listed)} by the moments of the batch, and no variable holds their moving averages:"
+            f" {_listed(listed)}",
             layers=tuple(layers),
             hint="statistics must be computed from data: bnfold calibrate SOURCE TARGET --data …, or name the"
             " variables that hold them: --bind LAYER=MEAN,VARIANCE",
-            node=names[0],
+            node=listed[0],
         )
     _refuse_unread(forward)
 
