@@ -100,6 +100,28 @@ def test_list_is_the_same_when_a_loop_pushes(control_flow):
         assert [node.op_type for node in body_of(model, "Loop", "body").node].count("Concat") == 0
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_list_is_the_same_when_it_grows(control_flow, known):
+    def build(x, n):
+        def body(i, rows):
+            return i + 1, rows.write(i, x * tf.cast(i, tf.float32))
+
+        def skipping(i, rows):
+            return i + 1, tf.cond(i % 2 > 0, lambda: rows.write(rows.size(), x + 1.0), lambda: rows)
+
+        shape = [2, 3] if known else None
+        ends = []
+        for step in (body, skipping):
+            rows = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=shape)
+            ends.append(tf.while_loop(lambda i, _: i < n, step, [0, rows])[1].stack())
+        return ends
+
+    feeds = [{"x": random(2, 3), "n": np.array(n, np.int32)} for n in (5, 2)]
+    model = assert_lowers(build, *feeds)
+    assert [node.op_type for node in body_of(model, "Loop", "body").node].count("ScatterND") == 0
+    assert_lowers(build, *feeds, shapes={"x": (None, 3)})
+
+
 def test_mapping_is_the_same(control_flow):
     double = lambda row: tf.reduce_sum(row) * row  # noqa: E731
     assert_lowers(lambda x: tf.map_fn(double, x), {"x": random(4, 3)}, rtol=1e-5)
@@ -121,11 +143,11 @@ def _cells():
     }
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "simple", "backwards", "unrolled"])
-@pytest.mark.parametrize("steps", [6, None])
+LAYERS = [(kind, steps) for kind in ("lstm", "gru", "simple", "backwards") for steps in (6, None)]
+
+
+@pytest.mark.parametrize(("kind", "steps"), [*LAYERS, ("unrolled", 6)])
 def test_recurrent_layer_is_the_same(kind, steps):
-    if kind == "unrolled" and steps is None:
-        pytest.skip("Keras unrolls known lengths only")
     model = tf.keras.Sequential([tf.keras.Input((steps, 4)), *_cells()[kind]()])
     rng = np.random.default_rng(5)
     for weight in model.weights:

@@ -109,7 +109,11 @@ def _filled(call: Call, loop: Loop, index: int, scanned: str) -> str:
     graph = call.scope.graph
     limits = [call.node.inputs[limit] if isinstance(limit, int) else limit for _, limit in loop.limits]
     from_zero = all(same_tensor(graph, call.node.inputs[counter], _ZERO) for counter, _ in loop.limits)
-    if not count or (limits and from_zero and all(same_tensor(graph, count, limit) for limit in limits)):
+    if (
+        not count
+        or same_tensor(graph, count, _ZERO)
+        or (limits and from_zero and all(same_tensor(graph, count, limit) for limit in limits))
+    ):
         return scanned
     shape = call.emit("Shape", scanned)
     written = call.emit("Slice", shape, call.ints([0]), call.ints([1]))

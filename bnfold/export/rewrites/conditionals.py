@@ -27,7 +27,7 @@ SCALARS_HAVE_SHAPES = 24
 @rewrites(order=-30)
 def conditionals_as_functions(graph: Graph, kept: Set[str]) -> None:
     """Rewrite each Merge of two branches; one whose branches are not certain stays, and is refused."""
-    if rewrite_conditionals(graph):
+    if any(node.op in MERGES for node in graph) and rewrite_conditionals(graph):
         remove_unreachable(graph, kept)
 
 

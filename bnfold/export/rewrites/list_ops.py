@@ -6,7 +6,7 @@ Each function makes the nodes that give what one op gives; `lists` puts them in 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -81,6 +81,7 @@ def array(site: Site) -> Result | None:
     made = _reserved(site, dtype, site.inputs[0], site.node.attrs["element_shape"], "", output=1)
     if made is None:
         return None
+    site.new[1] = replace(site.new[1], grows=bool(site.node.attrs["dynamic_size"]))
     site.new[0] = Stack(INT32, None)
     return site.make.constant(0), *made
 
@@ -128,7 +129,7 @@ def scatter_to_array(site: Site) -> Result:
     _, indices, values, _ = site.inputs
     known = site.stack(3)
     shape = site.types(values)
-    site.new[0] = Stack(known.dtype, known.item if shape is None else shape[1:])
+    site.new[0] = replace(known, item=known.item if shape is None else shape[1:])
     if _is_whole_range(site, indices):
         return (values,)
     whole = site.make.reshaped(indices, [-1, 1], INT32)
@@ -223,10 +224,10 @@ def write(site: Site) -> Result:
 
 def _set(site: Site, stack: str, index: str, item: str, *, grows: bool) -> Result:
     known = site.stacks[stack]
-    site.new[0] = Stack(known.dtype, _merged(known.item, site.types(item)))
-    if grows:
+    site.new[0] = replace(known, item=_merged(known.item, site.types(item)))
+    if grows or known.grows:
         return (_set_growing(site, stack, known, index, item),)
-    return (site.make.written(stack, known, index, item),)
+    return (site.make.written(stack, known, index, item, of=stack),)
 
 
 def _set_growing(site: Site, stack: str, known: Stack, index: str, item: str) -> str:
@@ -235,9 +236,7 @@ def _set_growing(site: Site, stack: str, known: Stack, index: str, item: str) ->
     length = make.length(stack, known.dtype)
     needed = make.add("AddV2", make.vector(index), make.constant([1]), T=INT32)
     missing = make.add("Sub", make.add("Maximum", needed, length, T=INT32), length, T=INT32)
-    zeros = make.zeros(missing, make.shape(item, known.dtype), known.dtype)
-    longer = make.joined(make.fitting(stack, known, item), zeros, dtype=known.dtype)
-    return make.written(longer, Stack(known.dtype, ()), index, item)
+    return make.written(make.longer(stack, known, missing), known, index, item, of=stack)
 
 
 def _merged(one: Shape | None, other: Shape | None) -> Shape | None:
@@ -250,7 +249,7 @@ def _merged(one: Shape | None, other: Shape | None) -> Shape | None:
 def push_back(site: Site) -> Result:
     stack, item = site.inputs
     known = site.stack(0)
-    site.new[0] = Stack(known.dtype, _merged(known.item, site.types(item)))
+    site.new[0] = replace(known, item=_merged(known.item, site.types(item)))
     return (site.make.appended(stack, known, item),)
 
 
@@ -276,11 +275,8 @@ def resize(site: Site) -> Result:
         "StridedSlice", site.inputs[0], make.constant([0]), size, make.constant([1]), T=known.dtype, Index=INT32,
         begin_mask=1, end_mask=0, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0,
     )  # fmt: skip
-    length = make.length(kept, known.dtype)
-    zeros = make.zeros(
-        make.add("Sub", size, length, T=INT32), make.part(make.shape(kept, known.dtype), 1, None), known.dtype
-    )
-    return (make.joined(kept, zeros, dtype=known.dtype),)
+    missing = make.add("Sub", size, make.length(kept, known.dtype), T=INT32)
+    return (make.longer(kept, known, missing),)
 
 
 @handles("TensorListConcatLists")

@@ -22,6 +22,7 @@ from bnfold.graph import Function, FunctionRef, Graph, Node, Shape, constant, no
 from bnfold.graph.evaluate import infer_types
 
 _PASSES = frozenset({"Identity", "StopGradient"})
+_KEEP_ITEMS = frozenset({"BroadcastTo", "ConcatV2", "StridedSlice"})
 
 
 @rewrites(order=-20)
@@ -175,7 +176,7 @@ class _Lists:
     def _beyond(self, graph: Graph, reader: Node, tensor: str) -> Iterator[tuple[Graph, str]]:
         """Where the list goes on from ``reader``."""
         index = reader.inputs.index(tensor)
-        if reader.op in _PASSES or (reader.op == "BroadcastTo" and index == 0):
+        if reader.op in _PASSES or (reader.op in _KEEP_ITEMS and index == 0):
             yield graph, reader.output
         elif reader.op == "IdentityN":
             yield graph, reader.tensor(index)

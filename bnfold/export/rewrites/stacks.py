@@ -27,10 +27,13 @@ class Stack:
         Of the tensor that stands for it.
     item : Shape or None
         Static shape of the items; None for an unknown rank.
+    grows : bool
+        Does writing beyond its end make it longer?
     """
 
     dtype: DType
     item: Shape | None
+    grows: bool = False
 
 
 class Maker:
@@ -105,16 +108,24 @@ class Maker:
         dims = self.joined(self.length(stack, known.dtype), self.shape(item, known.dtype))
         return self.add("BroadcastTo", stack, dims, T=known.dtype, Tidx=INT32)
 
-    def written(self, stack: str, known: Stack, index: str, item: str) -> str:
-        """``stack`` with ``item`` at ``index``."""
+    def written(self, stack: str, known: Stack, index: str, item: str, *, of: str) -> str:
+        """``stack``, which is ``of`` or a longer list that begins with it, with ``item`` at ``index``."""
         place, update = self.reshaped(index, [1, 1], INT32), self.expanded(item, known.dtype)
         whole = self.fitting(stack, known, item)
-        attrs = {"T": known.dtype, "Tindices": INT32, ITEM: [stack, index, item]}
+        attrs = {"T": known.dtype, "Tindices": INT32, ITEM: [of, index, item]}
         return self.add("TensorScatterUpdate", whole, place, update, **attrs)
+
+    def longer(self, stack: str, known: Stack, count: str) -> str:
+        """``stack`` with ``count`` (a vector of one) zeros after its last."""
+        zeros = self.zeros(count, self.part(self.shape(stack, known.dtype), 1, None), known.dtype)
+        return self.joined(stack, zeros, dtype=known.dtype)
 
     def appended(self, stack: str, known: Stack, item: str) -> str:
         """``stack`` with ``item`` after its last."""
-        whole = self.fitting(stack, known, item)
+        whole = stack
+        if known.item is None or None in known.item:  # onnxruntime does not broadcast what is empty
+            one_more = self.longer(stack, known, self.constant([1]))
+            whole = self.part(self.fitting(one_more, known, item), 0, -1, known.dtype)
         longer = self.joined(whole, self.expanded(item, known.dtype), dtype=known.dtype)
         node = self.graph.producer_of(longer)
         self.graph.replace(node.with_attrs(**{ITEM: [stack, "", item]}))
