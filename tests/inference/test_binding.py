@@ -133,6 +133,27 @@ def test_statistics_are_refused_when_their_shape_is_another_layers() -> None:
         infer(source_of(without_updates(("moving_mean", "moving_variance"), channels_of=5)))
 
 
+def test_layers_have_names_of_their_own_when_they_share_a_scope() -> None:
+    def network(training: bool) -> Net:
+        x = hidden = image()
+        with v1.variable_scope("net"):
+            for layer in ("first", "second"):
+                hidden = convolution(hidden, layer, 4)
+                mean, variance = moving(4, f"{layer}_mean", f"{layer}_var")
+                batch = tf.nn.moments(hidden, [0, 1, 2])
+                used = batch if training else (mean, variance)
+                hidden = (hidden - used[0]) * tf.math.rsqrt(used[1] + 1e-3)
+        return Net(x, head(hidden))
+
+    sample = sample_for(network)
+    with pytest.raises(InferenceError, match=r"2 batch norms normalise by the moments of the batch.*: net, net_1$"):
+        infer(source_of(network))
+    hands = {name: (f"net/{layer}_mean", f"net/{layer}_var") for name, layer in (("net", "first"), ("net_1", "second"))}
+    inference = infer(source_of(network), bind=hands)
+    assert error_of(inference, sample, truth(network, sample)) < EXACT
+    assert [norm.name for norm in inference.batch_norms] == ["net", "net_1"]
+
+
 def test_bound_variable_is_refused_when_there_is_none() -> None:
     with pytest.raises(InferenceError, match="the graph has no variable bn/slow"):
         infer(source_of(two_averages(True)), bind={"bn": ("bn/slow", "bn/slow_var")})
