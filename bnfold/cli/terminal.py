@@ -14,6 +14,8 @@ import typer
 from bnfold.errors import BnfoldError, ExportError, OutputsDifferError, VerificationError
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from bnfold.calls import Observer
     from bnfold.verify import CheckReport
 
@@ -26,10 +28,7 @@ DIFFERENT, USAGE, CANNOT, INTERRUPTED = 1, 2, 3, 130
 @contextmanager
 def progress(as_json: bool, *, quiet: bool = False) -> Iterator[Observer]:
     """An observer that prints each stage's line when it is done, and what is under way while it works."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    with console.status("starting") as status:
+    with _status() as status:
 
         def observe(verb: str, value: Any) -> None:
             if value is None:
@@ -46,6 +45,27 @@ def progress(as_json: bool, *, quiet: bool = False) -> Iterator[Observer]:
             status.start()
 
         yield observe
+
+
+class _Silence:
+    """Stands where a terminal would show what is under way."""
+
+    def update(self, status: str) -> None: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@contextmanager
+def _status() -> Iterator[Status | _Silence]:
+    if not sys.stderr.isatty():  # nobody looks, and rich takes 8 MB
+        yield _Silence()
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield status
 
 
 @contextmanager
