@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from inspect import getdoc, getmodule
 
 from bnfold.export.placement import AsTensorFlow, Spatial
+from bnfold.export.rewrites.list_ops import LIST_OPS
 from bnfold.export.table import (
     ALL,
     COMPLEX,
@@ -58,7 +59,7 @@ def page() -> str:
         if row.origin is None:
             families.setdefault(_family(row), []).append(row)
     count = sum(map(len, families.values()))
-    lines = [_HEAD, f"{count} ops.", *_tables(families), *_patterns()]
+    lines = [_HEAD, f"{count} ops.", *_tables(families), *_patterns(), *_rewritten()]
     return "\n".join(lines) + "\n"
 
 
@@ -77,6 +78,13 @@ def _patterns() -> Iterator[str]:
     for row in rows():
         if row.origin is not None:
             yield f"- {row.origin}"
+
+
+def _rewritten() -> Iterator[str]:
+    yield "\n## Control flow and lists of TensorFlow 1 and 2\n"
+    yield "These are written as other TensorFlow ops first:\n"
+    yield "- Switch and Merge as If; Enter, Merge, LoopCond, Switch, NextIteration and Exit as While."
+    yield f"- Lists of tensors as one tensor, their items along axis 0: {', '.join(sorted(LIST_OPS))}."
 
 
 def _family(row: Row) -> str:
