@@ -75,6 +75,9 @@ class Reals:
     def __mul__(self, other: Operand) -> Reals:
         return self.same(np.multiply, "Mul", other)
 
+    def __rtruediv__(self, other: Operand) -> Reals:
+        return as_reals(self.call, other, self.dtype) / self
+
     def __truediv__(self, other: Operand) -> Reals:
         return self.same(np.divide, "Div", other)
 
@@ -133,6 +136,12 @@ class Reals:
         if self.known is not None:
             return Reals(self.call, np.expand_dims(self.known, axis), self.dtype)
         return Reals(self.call, self.call.unsqueeze(self.name, [axis]), self.dtype)
+
+    def entry(self, index: int) -> Reals:
+        """One entry of a vector, as a scalar."""
+        if self.known is not None:
+            return Reals(self.call, self.known[index], self.dtype)
+        return Reals(self.call, self.call.emit("Gather", self.name, self.call.scalar(index, INT64)), self.dtype)
 
     def reshaped(self, shape: Sequence[int]) -> Reals:
         if self.known is not None:

@@ -49,6 +49,27 @@ def test_area_is_the_same(align_corners):
     assert_lowers(area, *feeds, dynamic=True, rtol=2e-5)
 
 
+KERNELS = ["lanczos1", "lanczos3", "lanczos5", "gaussian", "box", "triangle", "keyscubic", "mitchellcubic"]
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_scaling_and_moving_is_the_same(kernel, antialias):
+    def scaled(x, size, scale, translation):
+        return raw.ScaleAndTranslate(
+            images=x, size=size, scale=scale, translation=translation, kernel_type=kernel, antialias=antialias
+        )
+
+    cases = [((10, 12), (2.0, 2.0), (0.0, 0.0)), ((3, 2), (0.6, 0.33), (0.0, 0.0)), ((7, 9), (0.8, 1.7), (2.0, -1.5))]
+    feeds = [
+        {"x": random(1, 5, 6, 2), "size": np.int32(size), "scale": np.float32(scale), "translation": np.float32(shift)}
+        for size, scale, shift in cases
+    ]
+    assert_lowers(lambda x: [scaled(x, *case) for case in cases], {"x": random(2, 5, 6, 3)}, rtol=1e-4, atol=2e-5)
+    shapes = {"x": (None, None, None, 2), "size": (2,), "scale": (2,), "translation": (2,)}
+    assert_lowers(scaled, *feeds, shapes=shapes, rtol=1e-4, atol=2e-5)
+
+
 DTYPES = [np.uint8, np.int8, np.int16, np.uint16, np.int32, np.int64, np.float16, np.float64, ml_dtypes.bfloat16]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints, input_ints, joined, run_time_shape, sizes_of
 from bnfold.export.kernels import KERNELS
-from bnfold.export.ops.sampling import area_weights, cubic_weights, nearest
+from bnfold.export.ops.sampling import area_weights, cubic_weights, kernel_weights, nearest
 from bnfold.export.placement import SPATIAL
 from bnfold.export.reals import Reals
 from bnfold.export.table import NUMBERS, lowers
@@ -52,7 +52,17 @@ def lower_resize_by_weights(call: Call) -> str:
     """Both axes are mixed by matrices: TensorFlow's coefficients are not those of ONNX' Resize."""
     weights: Callable[[Call, Ints, Ints], Reals] = call.fact("weights")
     sizes, wanted = sizes_of(call, 0, [HEIGHT, WIDTH]), input_ints(call, 1)
-    rows, columns = (weights(call, sizes[axis], wanted[axis]) for axis in (0, 1))
+    return _mixed(call, *(weights(call, sizes[axis], wanted[axis]) for axis in (0, 1)))
+
+
+@lowers("ScaleAndTranslate", dtypes=NUMBERS, placement=SPATIAL)
+def lower_scale_and_translate(call: Call) -> str:
+    """Resizing with antialiasing, and with other kernels than those of the other resizes."""
+    sizes, wanted = sizes_of(call, 0, [HEIGHT, WIDTH]), input_ints(call, 1)
+    return _mixed(call, *(kernel_weights(call, axis, sizes[axis], wanted[axis]) for axis in (0, 1)))
+
+
+def _mixed(call: Call, rows: Reals, columns: Reals) -> str:
     value = call.emit("MatMul", rows.name, as_float32(call))
     return call.emit("MatMul", value, _transposed(columns).name)
 

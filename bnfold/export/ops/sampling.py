@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
+import numpy as np
+
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints
-from bnfold.export.reals import Reals, counted
+from bnfold.export.reals import Reals, counted, input_reals
+from bnfold.graph.dtypes import FLOAT32
 
 _TABLE = 1024
 """TensorFlow's bicubic kernel looks its coefficients up in a table with this many steps between two pixels."""
@@ -85,3 +91,66 @@ def area_weights(call: Call, size: Ints, wanted: Ints) -> Reals:
     until = (pixels >= last).where(float("inf"), pixels + 1.0).expanded(0)
     overlap = (end.at_most(until) - start.at_least(pixels.expanded(0))).at_least(0.0)
     return overlap / factor
+
+
+def kernel_weights(call: Call, axis: int, size: Ints, wanted: Ints) -> Reals:
+    """How much of each input pixel (columns) is in each output pixel (rows) of an image that is scaled and moved.
+
+    A kernel lies around the place of each output pixel; with antialias it is as wide as the output pixel is.
+    What lies outside of the image is 0.
+    """
+    factor, shift = (input_reals(call, index, FLOAT32).entry(axis) for index in (2, 3))
+    inverse = 1.0 / factor
+    place = ((counted(call, wanted) + 0.5) * inverse - inverse * shift).expanded(1)
+    width = inverse.at_least(1.0) if call.attr("antialias") else Reals(call, 1.0)
+    distance = ((counted(call, size).expanded(0) + 0.5 - place) / width).abs()
+    weights = KERNELS[call.attr("kernel_type")](distance)
+    total = weights.total(1)
+    weights = weights / (total.abs() >= _TINY).where(total, 1.0)
+    return ((place >= 0.0) & (place <= Reals.of(size))).where(weights, 0.0)
+
+
+_TINY = 1000 * 1.17549435e-38
+
+
+def _lanczos(radius: float) -> Callable[[Reals], Reals]:
+    def kernel(x: Reals) -> Reals:
+        angle = x.at_least(1e-3) * math.pi
+        wave = (angle.same(np.sin, "Sin") * (angle / radius).same(np.sin, "Sin")) * radius / (angle * angle)
+        return (x <= radius).where((x <= 1e-3).where(1.0, wave), 0.0)
+
+    return kernel
+
+
+def _gaussian(x: Reals) -> Reals:
+    return (x < 1.5).where((x * x * -2.0).same(np.exp, "Exp"), 0.0)
+
+
+def _box(x: Reals) -> Reals:
+    return (x < 0.5).where(1.0, x.equals(0.5).where(0.5, 0.0))
+
+
+def _triangle(x: Reals) -> Reals:
+    return (1.0 - x).at_least(0.0)
+
+
+def _keys(x: Reals) -> Reals:
+    return (x < 2.0).where(_cubic(x, -0.5), 0.0)
+
+
+def _mitchell(x: Reals) -> Reals:
+    near = ((x * (7 / 6) - 2.0) * x) * x + 8 / 9
+    far = ((x * (-7 / 18) + 2.0) * x - 10 / 3) * x + 16 / 9
+    return (x < 2.0).where((x < 1.0).where(near, far), 0.0)
+
+
+KERNELS: dict[str, Callable[[Reals], Reals]] = {
+    "lanczos1": _lanczos(1),
+    "lanczos3": _lanczos(3),
+    "lanczos5": _lanczos(5),
+    "gaussian": _gaussian,
+    "box": _box,
+    "triangle": _triangle,
+    "keyscubic": _keys,
+    "mitchellcubic": _mitchell,
+}
