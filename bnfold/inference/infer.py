@@ -22,6 +22,7 @@ from bnfold.inference.legacy import modernise
 from bnfold.inference.loops import enter_constants
 from bnfold.inference.moving_statistics import Update, find_updates
 from bnfold.inference.stored_values import StoredValues
+from bnfold.inference.thaw import thaw
 from bnfold.inference.training_flag import Flag, find_flags, leaves_of
 from bnfold.inference.variables import VARIABLE_OPS
 from bnfold.inference.weights import choose_weights
@@ -67,6 +68,7 @@ def infer(
         When a variable cannot be read.
     """
     given = given_values(source.graph, set_values or {})
+    source = thaw(source)
     interface = find_interface(source, inputs=inputs, outputs=outputs, given=given)
     results = [endpoint.tensor for endpoint in interface.outputs]
     whole = cut(modernise(source.graph), interface)

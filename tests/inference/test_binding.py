@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from training_graphs import (
 )
 
 from bnfold.errors import InferenceError
+from bnfold.graph import constant
 from bnfold.graph.tensorflow import tensorflow
 from bnfold.inference import infer
 
@@ -131,6 +133,33 @@ def test_statistics_are_refused_when_only_a_person_could_tell(parameters: bool) 
 def test_statistics_are_refused_when_their_shape_is_another_layers() -> None:
     with pytest.raises(InferenceError, match=r"bn has 7 channels, but its moving mean .* has shape \[5\]"):
         infer(source_of(without_updates(("moving_mean", "moving_variance"), channels_of=5)))
+
+
+def test_statistics_are_constants_when_a_training_graph_was_frozen_whole() -> None:
+    """Its AssignSub ops are left, over constants that were the variables."""
+
+    def network(training: bool) -> Net:
+        x = image()
+        with v1.variable_scope("", use_resource=False):
+            hidden = convolution(x)
+            with v1.variable_scope("bn"):
+                gamma, beta = scale_and_shift(7)
+                mean, variance = moving(7)
+                batch = tf.nn.moments(hidden, [0, 1, 2])
+                v1.assign_sub(mean, (mean - batch[0]) * 0.1)
+                v1.assign_sub(variance, (variance - batch[1]) * 0.1)
+                used = batch if training else (mean, variance)
+                return Net(x, head(tf.nn.batch_normalization(hidden, *used, beta, gamma, 1e-3)))
+
+    sample = sample_for(network)
+    source = source_of(network)
+    for name, stored in source.variables.items():
+        source.graph.replace(constant(name, stored.read()))
+    inference = infer(replace(source, kind="frozen graph", variables={}))
+    assert error_of(inference, sample, truth(network, sample)) < EXACT
+    [norm] = inference.batch_norms
+    assert norm.variables["moving_mean"] == "bn/moving_mean"
+    assert norm.evidence[0].startswith("update op bn/AssignSub")
 
 
 def test_layers_have_names_of_their_own_when_they_share_a_scope() -> None:
