@@ -13,6 +13,7 @@ from bnfold.inference.op_kinds import (
     EMBEDDING,
     LINEAR,
     OPTIMIZER,
+    PLACEHOLDERS,
     RANDOM,
     READS,
     SCALARS_ARE_TOLD_APART,
@@ -47,6 +48,8 @@ class Anatomy:
         Nodes that multiply data by weights.
     weighted : set of str
         Nodes whose value went through a layer.
+    entries : set of str
+        Nodes at which data comes in: placeholders and what pipelines hand over.
     labels : set of str
         Source tensors that reach no layer.
     """
@@ -61,6 +64,7 @@ class Anatomy:
     layers: set[str] = field(default_factory=set)
     weighted: set[str] = field(default_factory=set)
     sources: dict[str, int] = field(default_factory=dict)
+    entries: set[str] = field(default_factory=set)
     labels: int = 0
 
     def data_of(self, tensor: str) -> int:
@@ -101,6 +105,18 @@ def dissect(graph: Graph, *, trainable: Iterable[str] = ()) -> Anatomy:
     parts.order = [node for node in graph.topological() if node.name in parts.live]
     _propagate(parts)
     return parts
+
+
+def in_loops(graph: Graph) -> set[str]:
+    """The nodes between the Enter and the Exit of a loop, where there is no place for an input."""
+    found: set[str] = set()
+    stack = [node.output for node in graph if node.op in ("Enter", "RefEnter")]
+    while stack:
+        for reader in graph.readers(stack.pop()):
+            if reader.op != "Exit" and reader.name not in found:
+                found.add(reader.name)
+                stack += graph.outputs_read(reader.name)
+    return found | {node.name for node in graph if node.op in ("Enter", "RefEnter")}
 
 
 def find_gradients(graph: Graph) -> set[str]:
@@ -184,8 +200,9 @@ def _propagate(parts: Anatomy) -> None:
     """Follow data and weights forward; loops make a second and third round necessary."""
     graph = parts.graph
     bits: Mapping[str, int] = {name: 1 << index for index, name in enumerate(sorted(parts.trainable))}
+    parts.entries = {node.name for node in graph if is_source(node) and not _is_computed(node, graph)}
     for node in parts.order:
-        if is_source(node) or node.op in RANDOM:
+        if node.name in parts.entries or node.op in RANDOM:
             for tensor in graph.outputs_read(node.name) or [node.output]:
                 parts.sources[tensor] = 1 << len(parts.sources)
     for node in parts.order:
@@ -204,11 +221,17 @@ def _propagate(parts: Anatomy) -> None:
     parts.labels = sum(candidates) & ~reaching
 
 
+def _is_computed(node: Node, graph: Graph) -> bool:
+    """Whether ``node``, a function of Python's perhaps, stands in the middle of a network."""
+    before = graph.ancestors(node.inputs) if node.op not in PLACEHOLDERS else ()
+    return any(graph[name].op in LINEAR for name in before)
+
+
 def _may_be_label(node: Node, graph: Graph) -> bool:
     """Flags, temperatures and the masks of a dropout after the last layer reach no layer either: they are no labels."""
     if node.op in RANDOM:
         return False
-    if node.op not in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"):
+    if node.op not in PLACEHOLDERS:
         return True
     shape = node.attrs.get("shape")
     if node.attrs["dtype"].name == "bool":
@@ -220,7 +243,7 @@ def _visit(node: Node, parts: Anatomy, bits: Mapping[str, int]) -> bool:
     name = node.name
     before = parts.data.get(name, 0), parts.weights.get(name, 0), name in parts.weighted
     inputs = node.inputs[:1] if node.op in ("Switch", "RefSwitch") else node.inputs
-    if UPDATE.fullmatch(node.op) or node.op in SHAPE_ONLY or is_source(node) or node.op in RANDOM:
+    if UPDATE.fullmatch(node.op) or node.op in SHAPE_ONLY or node.name in parts.entries or node.op in RANDOM:
         inputs = ()
     data = weights = 0
     for tensor in inputs:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bnfold.graph import Graph, Node, node_name
-from bnfold.inference.anatomy import Anatomy
+from bnfold.inference.anatomy import Anatomy, in_loops
 from bnfold.inference.choices import RUNNERS, Choice, Choices
-from bnfold.inference.op_kinds import PIPELINE, RANDOM, SHAPE_ONLY
-
-PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
+from bnfold.inference.op_kinds import PIPELINE, PLACEHOLDERS, RANDOM, SHAPE_ONLY
 
 UNBATCHED = frozenset(
     {
@@ -34,7 +32,7 @@ def choose_inputs(graph: Graph, outputs: Iterable[str], parts: Anatomy) -> Choic
         Of the graph as saved.
     """
     outputs = list(outputs)
-    forward = graph.topological(outputs, stop=_sources(graph))
+    forward = graph.topological(outputs, stop=_sources(graph, parts))
     names = {node.name for node in forward}
     entries: dict[str, Choice] = {}
     for tensor in [*outputs, *(tensor for node in forward for tensor in node.inputs)]:
@@ -46,14 +44,18 @@ def choose_inputs(graph: Graph, outputs: Iterable[str], parts: Anatomy) -> Choic
     return Choices(tuple(chosen), tuple(unused)[:RUNNERS])
 
 
-def _sources(graph: Graph) -> list[str]:
+def _sources(graph: Graph, parts: Anatomy) -> list[str]:
     """Tensors that data comes from, so that the walk from the outputs ends at them."""
     return [
         node.tensor(index)
         for node in graph
-        if node.op in PLACEHOLDERS or PIPELINE.fullmatch(node.op)
+        if node.op in PLACEHOLDERS or _is_handed_over(node, parts)
         for index in range(_outputs(graph, node))
     ]
+
+
+def _is_handed_over(node: Node, parts: Anatomy) -> bool:
+    return node.name in parts.entries and PIPELINE.fullmatch(node.op) is not None
 
 
 def _outputs(graph: Graph, node: Node) -> int:
@@ -66,7 +68,7 @@ def _entry(graph: Graph, tensor: str, parts: Anatomy) -> Choice | None:
         return None
     if node.op in PLACEHOLDERS:
         return Choice(tensor, f"{_kind(node)} that the outputs need")
-    if PIPELINE.fullmatch(node.op):
+    if _is_handed_over(node, parts):
         return Choice(tensor, f"where {node.op} hands over the data")
     if node.op in RANDOM and node.name not in parts.weighted:
         return Choice(tensor, f"random numbers of {node.op}")
@@ -108,7 +110,7 @@ def merged_pipelines(graph: Graph, outputs: Iterable[str], parts: Anatomy, stop:
 
     They are all the same to the model: the input is what they lead to.
     """
-    sources = _sources(graph)
+    sources = _sources(graph, parts)
     forward = graph.topological(outputs, stop=[*sources, *stop])
     found: dict[str, str] = {}
     for node in forward:
@@ -191,7 +193,7 @@ def _first_join(
     """
     after = graph.descendants([start]) & names
     early = [node for node in graph if node.name in after and node.name not in parts.weighted]
-    looping = _in_loops(graph)
+    looping = in_loops(graph)
     best: str | None = None
     for node in early:
         if node.name in looping or _is_flow(graph, node) or not _commands(graph, node.name, start, after, outputs):
@@ -223,18 +225,6 @@ def _is_flow(graph: Graph, node: Node) -> bool:
     """Whether ``node`` gives the number that stands for the state of a TensorArray."""
     readers = graph.consumers(node.name)
     return bool(readers) and all(reader.op.startswith("TensorArray") for reader in readers)
-
-
-def _in_loops(graph: Graph) -> set[str]:
-    """The nodes between the Enter and the Exit of a loop, where there is no place for an input."""
-    found: set[str] = set()
-    stack = [node.output for node in graph if node.op in ("Enter", "RefEnter")]
-    while stack:
-        for reader in graph.readers(stack.pop()):
-            if reader.op != "Exit" and reader.name not in found:
-                found.add(reader.name)
-                stack += graph.outputs_read(reader.name)
-    return found | {node.name for node in graph if node.op in ("Enter", "RefEnter")}
 
 
 # Examples without a batch

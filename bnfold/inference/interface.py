@@ -10,15 +10,17 @@ from bnfold.graph import Array, DType, Graph, Shape, TensorType, node_name, outp
 from bnfold.graph.dtypes import FLOAT32
 from bnfold.graph.stages import Endpoint, Signature, SourceModel
 from bnfold.inference.anatomy import Anatomy, dissect
+from bnfold.inference.batch import free_batch
 from bnfold.inference.choices import Choice, Choices
 from bnfold.inference.control_flow import resolve
 from bnfold.inference.cut import Interface, cut
 from bnfold.inference.dropout import remove_dropout
 from bnfold.inference.given import current_value, fix
-from bnfold.inference.inputs import PLACEHOLDERS, choose_inputs, merged_pipelines
+from bnfold.inference.inputs import choose_inputs, merged_pipelines
 from bnfold.inference.moving_statistics import find_updates
+from bnfold.inference.op_kinds import PIPELINE, PLACEHOLDERS
 from bnfold.inference.outputs import choose_outputs
-from bnfold.inference.shapes import forward_of, free_batch, shape_from_readers, static_types
+from bnfold.inference.shapes import forward_of, shape_from_readers, static_types
 from bnfold.inference.tensor_names import existing_tensor
 from bnfold.inference.training_flag import find_flags
 
@@ -177,9 +179,10 @@ def _describe(
 ) -> Interface:
     inputs = _endpoints(graph, entries, asked)
     fixed = {endpoint.name for endpoint in inputs if asked.get(endpoint.name) is not None}
-    inputs = free_batch(forward.graph, inputs, forward.outputs, fixed)
+    piped = {endpoint.name for endpoint in inputs if _is_piped(graph, endpoint.name)}
+    inputs, reshapes = free_batch(forward.graph, inputs, forward.outputs, fixed=fixed, piped=piped)
     if any(types.get(entry.name) != TensorType(entry.dtype, entry.shape) for entry in inputs):
-        alone = cut(forward_of(forward.graph, inputs, forward.outputs), Interface(tuple(inputs), ()))
+        alone = cut(forward_of(forward.graph, inputs, forward.outputs), Interface(tuple(inputs), (), reshapes))
         found = static_types(alone, forward.outputs)
         types = {c.tensor: found.get(t, UNKNOWN) for c, t in zip(chosen.chosen, forward.outputs, strict=True)}
     results = [_once_cut(inputs, choice.tensor) for choice in chosen.chosen]
@@ -187,7 +190,11 @@ def _describe(
     for choice, tensor in zip(chosen.chosen, results, strict=True):
         kind = types.get(choice.tensor, UNKNOWN)
         outputs.append(Endpoint(choice.tensor, tensor, kind.dtype, kind.shape, choice.reason, chosen.alternatives))
-    return Interface(tuple(inputs), tuple(outputs))
+    return Interface(tuple(inputs), tuple(outputs), reshapes)
+
+
+def _is_piped(graph: Graph, tensor: str) -> bool:
+    return any(PIPELINE.fullmatch(node.op) for node in graph.topological([tensor]))
 
 
 def _endpoints(graph: Graph, entries: Choices, asked: Mapping[str, Shape | None]) -> list[Endpoint]:

@@ -10,16 +10,20 @@ from collections.abc import Mapping
 import numpy as np
 
 from bnfold.graph import Graph, Node, TensorType, node_name
-from bnfold.inference.anatomy import Anatomy
+from bnfold.inference.anatomy import Anatomy, in_loops
 from bnfold.inference.op_kinds import METRIC
 
 STRICT = frozenset(
     {
-        "Log", "Log1p", "Neg", "Square", "Abs", "Pow", "Sqrt", "Softplus", "L2Loss", "Xlogy", "Xlog1py", "Erf",
+        "Acos", "Cos", "Log", "Log1p", "Neg",
+        "Square", "Abs", "Pow", "Sqrt", "Softplus", "L2Loss", "Xlogy", "Xlog1py", "Erf",
         "SquaredDifference", "Reciprocal", "Inv",
     }
 )  # fmt: skip
 """Ops that losses are written with and networks do not end in."""
+
+ENTROPIES = frozenset({"SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits", "CTCLoss", "CTCLossV2"})
+"""Losses that are ops, also where the label is an input."""
 
 SOFT = frozenset(
     {
@@ -58,11 +62,12 @@ class _Losses:
     def find(self) -> set[str]:
         parts = self.parts
         self.labelled = {name for name in parts.live if parts.depends_on_label(name)}
-        measured: frozenset[str] = METRIC if parts.gradients or parts.labels else frozenset()
+        measured = METRIC | ENTROPIES if parts.gradients or parts.labels else ENTROPIES
+        looping = in_loops(self.graph)
         for node in parts.order:
             if node.name in self.deep or node.name not in parts.weighted:
                 continue
-            if node.op in measured or self._reads_any(node, self.labelled):
+            if (node.op in measured and node.name not in looping) or self._reads_any(node, self.labelled):
                 self.labelled.add(node.name)
         self._find_targets()
         loss = self.labelled | self.stopped

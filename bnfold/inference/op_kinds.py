@@ -8,6 +8,8 @@ from bnfold.graph import Node
 
 VARIABLES = frozenset({"VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable", "TemporaryVariable"})
 
+PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
+
 LINEAR = frozenset(
     {
         "Conv2D", "Conv3D", "Conv", "DepthwiseConv2dNative", "DepthwiseConv2dNativeV2", "Conv2DBackpropInput",
@@ -72,7 +74,19 @@ SINK = re.compile(
 )
 """Ops that end the graph and yield no value of the model."""
 
-SHAPE_ONLY = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "BroadcastGradientArgs"})
+SHAPE_ONLY = frozenset(
+    {
+        "LoopCond",
+        "TensorArraySizeV3",
+        "Shape",
+        "ShapeN",
+        "Size",
+        "Rank",
+        "ZerosLike",
+        "OnesLike",
+        "BroadcastGradientArgs",
+    }
+)
 """Ops that read what surrounds a tensor's values, not the values."""
 
 METRIC = frozenset(
@@ -107,6 +121,4 @@ def is_gradient_op(op: str) -> bool:
 
 def is_source(node: Node) -> bool:
     """Whether data enters the graph at ``node``."""
-    return (
-        node.op in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault") or PIPELINE.fullmatch(node.op) is not None
-    )
+    return node.op in PLACEHOLDERS or PIPELINE.fullmatch(node.op) is not None

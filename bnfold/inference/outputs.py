@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from bnfold.graph import Graph, Node, TensorType, output_index
-from bnfold.inference.anatomy import Anatomy
+from bnfold.inference.anatomy import Anatomy, in_loops
 from bnfold.inference.choices import RUNNERS, Choice, Choices
 from bnfold.inference.losses import find_losses
 from bnfold.inference.op_kinds import SHAPE_ONLY, SINK, SUMMARY, UPDATE
@@ -49,10 +49,9 @@ class _Search:
         self.types = types
         self.position = {node.name: index for index, node in enumerate(self.graph)}
         self.loss = find_losses(parts, types)
+        forward = parts.weighted - self.loss - in_loops(self.graph)
         self.forward = {
-            node.name: node
-            for node in parts.order
-            if node.name in parts.weighted and node.name not in self.loss and not _anchors(node, self.graph)
+            node.name: node for node in parts.order if node.name in forward and not _anchors(node, self.graph)
         }
 
     def run(self) -> Choices:

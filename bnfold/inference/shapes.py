@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bnfold.graph import DType, Graph, Node, Shape, TensorType
 from bnfold.graph.evaluate import infer_types
 from bnfold.graph.graph_def import op_definition
 from bnfold.graph.stages import Endpoint
-from bnfold.inference.cut import Interface, cut
 from bnfold.inference.op_kinds import PIPELINE
-
-PROBE = 7
-"""A batch size that no graph fixes by chance."""
 
 RANKS = {"Conv2D": 4, "DepthwiseConv2dNative": 4, "Conv3D": 5, "MatMul": 2}
 """Layers that say what their input looks like."""
@@ -143,44 +138,3 @@ def forward_of(graph: Graph, inputs: Iterable[Endpoint], outputs: Iterable[str])
     """What ``outputs`` need of ``graph`` beyond ``inputs``, before those are cut."""
     names = {endpoint.tensor: endpoint.name for endpoint in inputs}
     return graph.pruned((names.get(tensor, tensor) for tensor in outputs), stop=names.values(), controls=True)
-
-
-def free_batch(graph: Graph, inputs: list[Endpoint], outputs: list[str], fixed: Collection[str]) -> list[Endpoint]:
-    """Let the first size of the inputs vary where nothing behind them depends on it.
-
-    A graph may say ``batch_size`` again further on (a Reshape, the output shape of a transposed convolution); then
-    another batch fails there or comes out with the old size, and the size stays.
-
-    Parameters
-    ----------
-    graph : Graph
-    inputs : list of Endpoint
-    outputs : list of str
-    fixed : collection of str
-        Names of inputs whose shape the user gave.
-    """
-    sizes = {endpoint.shape[0] for endpoint in inputs if endpoint.shape and endpoint.shape[0] is not None}
-    if len(sizes) != 1:
-        return inputs
-    size = sizes.pop()
-
-    def free(endpoint: Endpoint, batch: int | None) -> Endpoint:
-        if endpoint.name in fixed or not endpoint.shape or endpoint.shape[0] != size:
-            return endpoint
-        return replace(endpoint, shape=(batch, *endpoint.shape[1:]))
-
-    probe = PROBE if size != PROBE else PROBE + 4
-    probed = tuple(free(endpoint, probe) for endpoint in inputs)
-    if not _follows(graph, probed, outputs, probe):
-        return inputs
-    return [free(endpoint, None) for endpoint in inputs]
-
-
-def _follows(graph: Graph, inputs: tuple[Endpoint, ...], outputs: list[str], batch: int) -> bool:
-    """Whether all outputs have ``batch`` rows when the inputs have."""
-    try:
-        types = infer_types(cut(forward_of(graph, inputs, outputs), Interface(inputs, ())).pruned(outputs))
-    except ValueError:
-        return False
-    shapes = [types[tensor].shape for tensor in outputs if tensor in types]
-    return all(shape is None or (shape and shape[0] in (None, batch)) for shape in shapes)

@@ -33,13 +33,25 @@ def generators(ends: Mapping[str, str], parts: Anatomy) -> dict[str, str]:
     """
     generated: dict[str, str] = {}
     while True:
-        judged = {(judge, name) for name in ends for judge in ends if _runs(judge, name, parts)}
-        found = {end for judge, name in judged for end in _before(judge, name, parts)}
-        gone = {end for pair in judged for end in pair} - generated.keys() - found
+        pairs = {(judge, name) for name in ends for judge in ends if _runs(judge, name, parts)}
+        judged = {pair: before for pair in pairs if (before := _before(*pair, parts))}
+        found = {end for before in judged.values() for end in before}
+        gone = {end for pair in judged for end in pair}
+        for judge in {judge for judge, _ in judged}:
+            gone |= {end for end in ends if _judges_any(judge, end, found, parts)}
+        gone -= generated.keys() | found
         if not gone:
             return dict(ends)
         generated.update(dict.fromkeys(sorted(found), "the end of a generator"))
         ends = {**{name: reason for name, reason in ends.items() if name not in gone}, **generated}
+
+
+def _judges_any(judge: str, end: str, found: Iterable[str], parts: Anatomy) -> bool:
+    """Whether ``end`` is computed by layers of ``judge`` from what one of the generators ``found`` made."""
+    weights = parts.weights[end]
+    return bool(weights & parts.weights[judge]) and any(
+        weights & parts.weights[maker] and not parts.weights[maker] & parts.weights[judge] for maker in found
+    )
 
 
 def _runs(judge: str, name: str, parts: Anatomy) -> bool:

@@ -13,6 +13,7 @@ from saved_graphs import conv, cross_entropy, dense, frozen, image, saved, tf, t
 from bnfold.errors import InferenceError
 from bnfold.graph.evaluate import run
 from bnfold.graph.stages import Signature
+from bnfold.inference import infer
 from bnfold.inference.interface import cut, find_interface
 from bnfold.load import load
 
@@ -191,16 +192,45 @@ def test_batch_is_free_when_only_a_dropout_that_goes_fixes_it() -> None:
     assert interface.outputs[0].shape == (None, 3)
 
 
+def flattened(x: object, rows: list[int]) -> None:
+    flat = tf.reshape(tf.nn.relu(conv(x, 2, "a")), rows)
+    logits = dense(tf.ensure_shape(flat, [None, 128]), 3, "b")
+    tf.reshape(tf.nn.softmax(logits), [6, 3], name="p")
+    train(cross_entropy(logits, v1.placeholder(tf.int32, [6])))
+
+
 @pytest.mark.parametrize("rows", [[6, 128], [6, -1]])
-def test_batch_stays_when_the_graph_says_it_again(rows: list[int]) -> None:
+def test_batch_is_free_when_reshapes_say_it_again_that_keep_the_rows_of_a_queue(rows: list[int]) -> None:
+    source = saved(lambda: flattened(queue()[1], rows))  # type: ignore[index]
+    interface = find_interface(source)
+    assert interface.inputs[0].shape == (None, 8, 8, 3)
+    assert interface.outputs[0].shape == (None, 3)
+    x = RNG.normal(size=(6, 8, 8, 3)).astype(np.float32)
+    alone = cut(frozen(source), interface).pruned(["p:0"])
+    [whole] = run(frozen(source).pruned(["p:0"]), ["p:0"], {"batch:1": x})
+    [part] = run(alone, ["p:0"], {"batch_1:0": x[:4]})
+    np.testing.assert_allclose(part, whole[:4], rtol=1e-6)
+    inference = infer(source)
+    [through] = run(inference.graph, [inference.outputs[0].tensor], {inference.inputs[0].tensor: x[:4]})
+    np.testing.assert_allclose(through, whole[:4], rtol=1e-6)
+
+
+def test_batch_stays_when_the_placeholder_and_a_reshape_say_it() -> None:
+    interface = find_interface(saved(lambda: flattened(image([6, 8, 8, 3]), [6, -1])))
+    assert interface.inputs[0].shape == (6, 8, 8, 3)
+    assert interface.outputs[0].shape == (6, 3)
+    assert interface.reshapes == {}
+
+
+def test_batch_stays_when_a_reshape_mixes_the_rows_of_a_queue() -> None:
     def net() -> None:
-        target, x = queue()
-        flat = tf.ensure_shape(tf.reshape(tf.nn.relu(conv(x, 2, "a")), rows), [6, 128])
-        train(cross_entropy(dense(flat, 3, "b"), target))
+        x = queue()[1]  # type: ignore[index]
+        pairs = tf.reshape(tf.reduce_mean(tf.nn.relu(conv(x, 4, "a")), [1, 2]), [3, 8])
+        tf.nn.softmax(dense(pairs, 3, "b"), name="p")
 
     interface = find_interface(saved(net))
     assert interface.inputs[0].shape == (6, 8, 8, 3)
-    assert interface.outputs[0].shape == (6, 3)
+    assert interface.outputs[0].shape == (3, 3)
 
 
 def test_shape_is_read_off_the_first_layer_when_the_placeholder_has_none() -> None:
