@@ -37,6 +37,8 @@ class _Backward:
         node = self.scene.graph.find_producer(tensor)
         if node is None:
             return Refused(f"{tensor} is an input of the graph")
+        if node.name in self.scene.protected:
+            return Refused(f"{node.name} is to stay as it is")
         if node.op in LINEAR_OPS:
             return self._absorb(node, wanted)
         if (step := self.scene.step(node)) is not None:

@@ -27,6 +27,7 @@ from bnfold.fold.worth import (
     SMALL,
     Work,
     copies,
+    hard_sigmoids,
     is_part_of_another_op,
     work_after,
     work_before,
@@ -85,6 +86,7 @@ class _Folder:
         kept = [norm for norm in inference.batch_norms if keep is not None and keep.search(norm.name)]
         outputs = [endpoint.tensor for endpoint in inference.outputs]
         self.scene = Scene(graph, outputs, (name for norm in kept for name in norm.nodes))
+        self.scene.protected.update(hard_sigmoids(graph, self.scene.exact))
         for norm in inference.batch_norms:
             applying = (name for name in norm.nodes if self.scene.step(graph.get(name)) is not None)
             self.scene.owner.update((name, norm.name) for name in applying)

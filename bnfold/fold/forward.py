@@ -68,6 +68,8 @@ class _Forward:
         return None
 
     def _meet(self, node: Node) -> Plan | Refused:
+        if node.name in self.scene.protected:
+            return Refused(f"{node.name} is to stay as it is")
         maps = [self.missing.get(tensor) for tensor in node.inputs]
         if node.op in LINEAR_OPS:
             return self._absorb(node, maps)

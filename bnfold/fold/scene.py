@@ -105,7 +105,8 @@ class Scene:
         kernel = self.kernel(producer)
         if not isinstance(kernel, Kernel) or not kernel.has_bias or self.only_reader(step.x) is None:
             return False
-        return step.map.varying <= {kernel.output_axis}
+        # A single number is an Add of its own in ONNX: the bias of a Conv has one for each channel.
+        return step.node.op in ("BiasAdd", "BiasAddV1") or step.map.varying == {kernel.output_axis}
 
     def chain_ending_at(self, node: Node) -> Chain | None:
         """The longest chain whose last map is ``node``'s; None where ``node`` is no map, or not the last."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bnfold.fold.algebra import Affine
 from bnfold.fold.batch_norm import FUSED_OPS, is_fused_batch_norm
+from bnfold.fold.exact import Exact
 from bnfold.fold.forge import Forged
 from bnfold.fold.plan import Compose, Merge, Plan
 from bnfold.fold.scene import Chain, Scene
-from bnfold.graph import Node
+from bnfold.graph import Graph, Node
 
 GROWTH = 0.25
 """Copies of shared kernels may add this part of the weights that the graph has, all folds together."""
@@ -119,3 +121,23 @@ def is_part_of_another_op(chain: Chain, scene: Scene) -> bool:
     if producer is None or producer.op not in ("Mul", "RealDiv", *FUSED_OPS):
         return False
     return scene.step(producer) is None and producer.name not in scene.protected
+
+
+def hard_sigmoids(graph: Graph, exact: Exact) -> Iterator[str]:
+    """The two maps in each ``relu6(x + 3) / 6``, which ONNX has as one op."""
+    for node in graph:
+        if node.op != "Relu6":
+            continue
+        first, readers = graph.find_producer(node.inputs[0]), graph.readers(node.output)
+        last = readers[0] if len(readers) == 1 else None
+        if first is None or last is None or len(graph.readers(first.output)) != 1:
+            continue
+        sixth = _has(exact, last, ("Mul",), 1 / 6) or _has(exact, last, ("RealDiv",), 6)
+        if sixth and _has(exact, first, ("Add", "AddV2"), 3):
+            yield from (first.name, last.name)
+
+
+def _has(exact: Exact, node: Node, ops: tuple[str, ...], number: float) -> bool:
+    """Whether ``node`` is one of ``ops`` and has ``number`` as an operand."""
+    values = [exact.value(tensor) for tensor in node.inputs] if node.op in ops else []
+    return any(v is not None and v.size == 1 and math.isclose(v.item(), number, rel_tol=1e-3) for v in values)

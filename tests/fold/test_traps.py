@@ -216,6 +216,38 @@ def test_gamma_and_beta_of_a_layer_norm_are_left_alone() -> None:
     assert ops(fold(inference)) == ops(inference)
 
 
+@pytest.mark.parametrize("last", ["mul", "div"])
+def test_hard_sigmoid_stays_one_op_while_the_norm_before_it_folds(last: str) -> None:
+    def network(net: Net, x: Any) -> Any:
+        y = tf.nn.relu6(net.unfused(net.conv(x, 5, name="c1")) + 3.0)
+        return net.conv(y * (1 / 6) if last == "mul" else y / 6.0, 4, 1, name="c2")
+
+    folding = fold(build(network, NHWC))
+    assert folding.fates == (Folded("bn", ("c1",), "convolution"),)
+    assert ops(folding) == ["Conv2D", "BiasAdd", "AddV2", "Relu6", "Mul" if last == "mul" else "RealDiv", "Conv2D"]
+
+
+def test_clip_that_is_no_hard_sigmoid_gives_its_maps_away() -> None:
+    def network(net: Net, x: Any) -> Any:
+        return net.conv(tf.nn.relu6(net.conv(x, 5, name="c1") + 2.5) / 6.0, 4, 1, name="c2")
+
+    assert ops(fold(build(network, NHWC))) == ["Conv2D", "BiasAdd", "Relu6", "Conv2D"]
+
+
+def test_map_does_not_go_through_a_norm_that_is_to_be_kept() -> None:
+    def network(net: Net, x: Any) -> Any:
+        zeros, ones = np.zeros(5), np.ones(5)
+        y = net.conv(x, 5, name="c1") + net.constant(5)
+        kept = tf.add(y, net.constant(5), name="kept")
+        net.note("kept", y, kept, ("kept",), 3, (ones, zeros, zeros, ones))
+        return net.unfused(kept, "moved")
+
+    inference = build(network, NHWC)
+    folding = fold(inference, keep="^kept$")
+    assert folding.fates[0] == Kept("kept", "kept on request")
+    assert folding.inference.graph["kept"].inputs == inference.graph["kept"].inputs
+
+
 def test_statistics_that_are_computed_are_no_constant_map() -> None:
     def network(net: Net, x: Any) -> Any:
         y = net.conv(x, 5)
