@@ -113,6 +113,13 @@ def parser_of_examples() -> None:
     classify(tf.reshape(found["image"], [-1, 8, 8, 3]), found["label"])
 
 
+@net("x:0", "p:0")
+def function_of_python_in_mid_network() -> None:
+    hidden = tf.nn.relu(conv(image(), 4, "first"))
+    chosen = tf.ensure_shape(v1.py_func(np.sort, [hidden], tf.float32), [None, 8, 8, 4])
+    classify(chosen)
+
+
 @net("DecodeJpeg:0", "p:0")
 def decoder_of_one_image() -> None:
     pixels = tf.io.decode_jpeg(v1.placeholder(tf.string, [], "contents"), channels=3)

@@ -152,6 +152,18 @@ def adversaries_with_the_losses_of_the_library() -> None:
     train(v1.losses.mean_squared_error(target, fake) + 0.1 * library(tf.ones_like(faked), faked), "G")
 
 
+@net("z:0 code:0", "sample:0")
+def adversaries_that_recover_a_code() -> None:
+    z, code = features("z", 4), floats("code", None, 3)
+    given = tf.concat([z, code], 1)
+    shared = tf.nn.relu(dense(generator(given), 8, "D/first"))
+    real, faked = judge(features()), dense(shared, 1, "D/last")
+    train(log_loss(real, tf.ones_like(real)) + log_loss(faked, tf.zeros_like(faked)), "D")
+    recovered = tf.nn.softmax_cross_entropy_with_logits(logits=dense(shared, 3, "Q"), labels=code)
+    train(log_loss(faked, tf.ones_like(faked)) + tf.reduce_mean(recovered), "G")
+    tf.identity(generator(given), "sample")
+
+
 @net("a:0 b:0", "ab/fake:0 ba/fake:0")
 def cycle_of_two_generators() -> None:
     def across(x: Any, name: str) -> Any:
