@@ -18,6 +18,7 @@ PASS_THROUGH = frozenset(
     {
         "CheckNumerics",
         "CheckNumericsV2",
+        "PlaceholderWithDefault",
         "PreventGradient",
         "Print",
         "RefIdentity",
@@ -41,7 +42,6 @@ IMPURE = frozenset(
         "NextIteration",
         "NoOp",
         "Placeholder",
-        "PlaceholderWithDefault",
         "Switch",
     }
 )

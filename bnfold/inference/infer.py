@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bnfold.graph import Array, Graph, Shape, node_name
+from bnfold.graph import Array, Graph, Shape, node_name, tensor_name
 from bnfold.graph.evaluate import with_types
 from bnfold.graph.stages import Endpoint, InferenceGraph, Note, SourceModel
 from bnfold.inference.bind import bind_statistics
@@ -70,6 +70,7 @@ def infer(
     given = given_values(source.graph, set_values or {})
     source = thaw(source)
     interface = find_interface(source, inputs=inputs, outputs=outputs, given=given)
+    interface = _without_scalar_defaults(interface, source.graph, inputs or {})
     results = [endpoint.tensor for endpoint in interface.outputs]
     whole = cut(modernise(source.graph), interface)
     updates = find_updates(whole)
@@ -88,6 +89,19 @@ def infer(
         missing_statistics=missing_statistics,
     )
     return _frozen(source, interface, forward, layers, updates, stored, (*switched.notes, *dropped, *about_weights))
+
+
+def _without_scalar_defaults(interface: Interface, graph: Graph, asked: Iterable[str]) -> Interface:
+    """``interface`` without the scalars that have a default and that the user did not ask to feed."""
+    names = {tensor_name(name) for name in asked}
+
+    def has_default(endpoint: Endpoint) -> bool:
+        node = graph.find_producer(endpoint.name)
+        if node is None or node.op != "PlaceholderWithDefault" or endpoint.name in names:
+            return False
+        return node.attrs["shape"] == () and graph.value(node.inputs[0]) is not None
+
+    return replace(interface, inputs=tuple(e for e in interface.inputs if not has_default(e)))
 
 
 def _renamed(interface: Interface, names: Mapping[str, str]) -> Interface:
@@ -155,6 +169,7 @@ def _frozen(
 ) -> InferenceGraph:
     results = [endpoint.tensor for endpoint in interface.outputs]
     stored.require(node.name for node in forward if node.op in VARIABLE_OPS)
+    defaults = tuple(node.name for node in forward if node.op == "PlaceholderWithDefault")
     frozen = freeze(forward, stored.read, judged_later=stored.statistics)
     values = parameters(frozen, layers)
     for layer, value in zip(layers, values, strict=True):
@@ -167,8 +182,15 @@ def _frozen(
         inputs=_inputs(graph, interface.inputs),
         outputs=tuple(_typed(graph, endpoint) for endpoint in interface.outputs),
         batch_norms=norms,
-        notes=(*source.notes, *notes, *stored.notes(), *health),
+        notes=(*source.notes, *notes, *_on_defaults(defaults), *stored.notes(), *health),
     )
+
+
+def _on_defaults(names: tuple[str, ...]) -> tuple[Note, ...]:
+    if not names:
+        return ()
+    message = f"{', '.join(names)}: no input was made of it, its default is in the graph"
+    return (Note("note", "default-taken", message, names, "--input makes it an input, --set another constant"),)
 
 
 def _inputs(graph: Graph, chosen: Sequence[Endpoint]) -> tuple[Endpoint, ...]:

@@ -182,3 +182,18 @@ def test_scalar_is_fixed_when_the_user_sets_it() -> None:
     assert [endpoint.name for endpoint in inference.inputs] == ["image:0"]
     assert error_of(inference, sample, truth(network, sample)) < EXACT
     assert np.isfinite(truth(network, sample)).all()
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_default_is_taken_when_the_user_does_not_ask_for_the_scalar(is_asked: bool) -> None:
+    def network(training: bool) -> Net:
+        x = image()
+        factor = v1.placeholder_with_default(2.5, [], name="temperature")
+        return Net(x, head(convolution(x) / factor), {factor: 0.5} if is_asked else {})
+
+    sample = sample_for(network)
+    inference = infer(source_of(network), inputs={"image": None, "temperature": None} if is_asked else None)
+    feeds = {"temperature:0": 0.5} if is_asked else {}
+    assert error_of(inference, sample, truth(network, sample), feeds) < EXACT
+    assert [e.name for e in inference.inputs] == ["image:0", *feeds]
+    assert [note.kind for note in inference.notes] == ([] if is_asked else ["default-taken"])
