@@ -32,15 +32,22 @@ def _frames(graph: Graph) -> tuple[dict[str, tuple[str, ...]], dict[str, Node]]:
     """The frames that each node stands in, outermost first, and one Enter of each frame."""
     frames: dict[str, tuple[str, ...]] = {}
     enters: dict[str, Node] = {}
-    for node in graph.topological():
-        frame = max((frames[name] for t in node.inputs if (name := node_name(t)) in frames), key=len, default=())
-        if node.op in ENTERS:
-            name = node.attrs["frame_name"]
-            enters.setdefault(name, node)
-            frame = (*frame, name)
-        elif node.op in EXITS:
-            frame = frame[:-1]
-        frames[node.name] = frame
+    around: dict[str, tuple[str, ...]] = {}  # frame → the frames that it stands in, which not each Enter's input tells
+    order = graph.topological()
+    changed = True
+    while changed:  # what a loop carries round is visited before it is known where it stands
+        changed = False
+        for node in order:
+            frame = max((frames[name] for t in node.inputs if (name := node_name(t)) in frames), key=len, default=())
+            if node.op in ENTERS:
+                name = node.attrs["frame_name"]
+                enters.setdefault(name, node)
+                around[name] = max(frame, around.get(name, ()), key=len)
+                frame = (*around[name], name)
+            elif node.op in EXITS:
+                frame = frame[:-1]
+            changed |= frames.get(node.name) != frame
+            frames[node.name] = frame
     return frames, enters
 
 
@@ -62,5 +69,7 @@ def _entered(
             attrs = {**enters[frame].attrs, "T": source.attrs["dtype"], "is_constant": True}
             name = graph.fresh_name(f"{source.name}/Enter")
             entered[inner, frame] = graph.add(Node(name, "Enter", (inner,), attrs)).output
+            if (known := graph.type_of(tensor)) is not None:
+                graph.types[entered[inner, frame]] = known
         inner = entered[inner, frame]
     return inner

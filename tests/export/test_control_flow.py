@@ -108,7 +108,7 @@ def test_node_names_are_unique_when_condition_and_body_share_them():
     assert len(names) == len(set(names))
 
 
-def test_loop_is_the_same_when_loops_are_inside():
+def test_loop_is_the_same_when_loops_are_inside(control_flow):
     def build(x):
         def body(i, y):
             return i + 1, tf.while_loop(lambda j, z: j < i, lambda j, z: (j + 1, z - 0.25 * x), [0, y])[1]
