@@ -22,6 +22,7 @@ _MOVES = {
         "OneHot": "float32 int32 int64 string",
         "Trilu": "float32 float64 int32 int64 bool",
         "ReverseSequence": _ALL,
+        "Compress": _ALL,
         "Unique": "float32 float64 int8 int64 string",
         "ScatterND": _ALL,
     }.items()

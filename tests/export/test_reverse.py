@@ -139,3 +139,8 @@ def test_partition_and_stitch_give_the_input_back():
         return tf.dynamic_stitch(places, [-p for p in tf.dynamic_partition(x, parts, 2)])
 
     assert_lowers(build, {"x": random(8)})
+
+
+def test_bfloat16_is_moved_as_other_dtypes_are():
+    x = random(3, 4).astype(tf.bfloat16.as_numpy_dtype)
+    assert_lowers(lambda x: [tf.reverse_sequence(x, [1, 2, 3], 1, 0), *tf.dynamic_partition(x, [1, 0, 1], 2)], {"x": x})

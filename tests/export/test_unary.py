@@ -55,3 +55,13 @@ def test_function_of_integers_is_the_same(dtype):
 def test_functions_of_bfloat16_are_the_same():
     x = random(20, low=0.5, high=3).astype(tf.bfloat16.as_numpy_dtype)
     assert_lowers(apply("Abs", "Neg", "Square", "Sqrt", "Exp", "Log", "Tanh", "Floor", "Sign", "IsNan"), {"x": x})
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("op", ["Erf", "Erfc"])
+def test_error_function_is_the_same(op, dtype):
+    edges = EDGES[~np.isinf(EDGES)]  # of infinities TensorFlow's float64 erf gives NaN
+    x = np.concatenate([np.linspace(-9, 9, 181), 10.0 ** np.arange(-20, 0, 3), edges]).astype(dtype)
+    assert_lowers(apply(op), {"x": x})
+    if dtype == np.float64:
+        assert_lowers(apply(op), {"x": np.linspace(0.1, 7.9, 79)}, atol=0)  # erfc keeps its relative precision

@@ -18,7 +18,8 @@ def lower_dynamic_partition(call: Call) -> tuple[str, ...]:
         data = call.emit("Reshape", data, joined(call, [-1], rest).name)
         numbers = numbers.vector()
     return tuple(
-        call.emit("Compress", data, numbers.equals(part).name, axis=0) for part in range(call.attr("num_partitions"))
+        moved(call, "Compress", [data, numbers.equals(part).name], call.dtype(), axis=0)
+        for part in range(call.attr("num_partitions"))
     )
 
 

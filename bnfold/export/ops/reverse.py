@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.export.call import Call
+from bnfold.export.carry import moved
 from bnfold.export.ints import LARGEST, Ints, as_ints, input_ints, size_of
+from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.placement import Follows
 from bnfold.export.table import ALL, COMPLEX, lowers
 from bnfold.graph.dtypes import INT64
@@ -48,11 +50,16 @@ def lower_reverse_sequence(call: Call) -> str:
     time, batch = call.attr("seq_dim") % rank, call.attr("batch_dim") % rank
     lengths = call.cast(call.input(1), INT64)
     if {time, batch} == {0, 1}:
-        return call.emit("ReverseSequence", call.input(0), lengths, time_axis=time, batch_axis=batch)
+        return _reversed_sequences(call, call.input(0), lengths, time, batch)
     order = [batch, time, *(axis for axis in range(rank) if axis not in (batch, time))]
     value = call.transpose(call.input(0), order)
-    value = call.emit("ReverseSequence", value, lengths, time_axis=1, batch_axis=0)
+    value = _reversed_sequences(call, value, lengths, 1, 0)
     return call.transpose(value, [order.index(axis) for axis in range(rank)])
+
+
+def _reversed_sequences(call: Call, value: str, lengths: str, time: int, batch: int) -> str:
+    dtype = part_dtype(call.dtype())
+    return moved(call, "ReverseSequence", [value, lengths], dtype, time_axis=time, batch_axis=batch)
 
 
 @lowers("Roll", dtypes=ANY, placement=Follows(data=(0,), constant=(2,)))

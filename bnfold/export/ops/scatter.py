@@ -95,7 +95,7 @@ def reduced_by_row(call: Call, how: Combination, flat: str, row: Ints, count: In
     if how is SUM and wide.is_floating:
         result = call.widened("MatMul", call.cast(mask.name, wide), values, dtype=wide)
     else:
-        least = call.scalar(neutral(how, wide), wide)
+        least = call.scalar(neutral(how, dtype), wide)
         stack = selected(call, mask.expanded(2).name, call.unsqueeze(values, [0]), least, wide)
         result = call.reduce(how.reduce, stack, [1])
     return result if wide == dtype else call.cast(result, dtype)

@@ -13,7 +13,6 @@ from bnfold.export.table import COMPLEX, FLOATS, NUMBERS, lowers
 @lowers("Ceil", dtypes=FLOATS, placement=FOLLOWS, onnx="Ceil")
 @lowers("Floor", dtypes=FLOATS, placement=FOLLOWS, onnx="Floor")
 @lowers("Rint", "Round", dtypes=FLOATS, placement=FOLLOWS, onnx="Round")
-@lowers("Erf", dtypes=FLOATS, placement=FOLLOWS, onnx="Erf")
 @lowers("Exp", dtypes=FLOATS, placement=FOLLOWS, onnx="Exp")
 @lowers("Log", dtypes=FLOATS, placement=FOLLOWS, onnx="Log")
 @lowers("Sqrt", dtypes=FLOATS, placement=FOLLOWS, onnx="Sqrt")
@@ -31,11 +30,6 @@ def lower_square(call: Call) -> str:
     if is_complex(call):
         return complex_mul(call, call.input(0), call.input(0))
     return call.widened("Mul", call.input(0), call.input(0))
-
-
-@lowers("Erfc", dtypes=FLOATS, placement=FOLLOWS)
-def lower_erfc(call: Call) -> str:
-    return call.widened("Sub", call.scalar(1, call.dtype()), call.widened("Erf", call.input(0)))
 
 
 @lowers("Rsqrt", dtypes=FLOATS, placement=FOLLOWS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnfold.export.call import Call
-from bnfold.export.carry import carrier
+from bnfold.export.carry import carrier, moved
 from bnfold.export.ints import counted, size_of
 from bnfold.export.table import ALL, lowers
 from bnfold.graph.dtypes import BOOL, INT32, INT64
@@ -43,7 +43,8 @@ def lower_list_diff(call: Call) -> tuple[str, str]:
     places = counted(call, 0, size_of(call, 0, 0).scalar())
     where = call.emit("Compress", places.name, left, axis=0)
     index = call.out_dtype(1)
-    return call.emit("Compress", call.input(0), left, axis=0), where if index == INT64 else call.cast(where, index)
+    kept = moved(call, "Compress", [call.input(0), left], call.dtype(), axis=0)
+    return kept, where if index == INT64 else call.cast(where, index)
 
 
 @lowers("LowerBound", onnx="Less")
