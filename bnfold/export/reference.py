@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from inspect import getdoc, getmodule
 
 from bnfold.export.placement import AsTensorFlow, Spatial
-from bnfold.export.rewrites.list_ops import LIST_OPS
+from bnfold.export.rewrites.list_reads import LIST_OPS
 from bnfold.export.table import (
     ALL,
     COMPLEX,

@@ -13,7 +13,7 @@ import numpy as np
 from bnfold.export.bodies import source
 from bnfold.export.rewrites.stacks import Maker, Stack
 from bnfold.graph import DType, Node, Shape
-from bnfold.graph.dtypes import INT32, INT64
+from bnfold.graph.dtypes import INT32
 
 
 @dataclass
@@ -71,7 +71,7 @@ def handles(*ops: str) -> Callable[[Handler], Handler]:
 def reserve(site: Site) -> Result | None:
     dtype: DType = site.node.attrs["element_dtype"]
     count = site.make.constant(0) if site.node.op == "EmptyTensorList" else site.inputs[1]
-    return _reserved(site, dtype, count, _static(site, site.inputs[0]), site.inputs[0], output=0)
+    return _reserved(site, dtype, count, static_shape(site, site.inputs[0]), site.inputs[0], output=0)
 
 
 @handles("TensorArrayV3")
@@ -103,7 +103,7 @@ def _reserved(site: Site, dtype: DType, count: str, shape: Shape | None, tensor:
     return (made,)
 
 
-def _static(site: Site, tensor: str) -> Shape | None:
+def static_shape(site: Site, tensor: str) -> Shape | None:
     """The shape that an element_shape input holds, if it is a constant with a rank."""
     value = site.make.value(tensor)
     if value is None or value.ndim != 1:
@@ -130,7 +130,7 @@ def scatter_to_array(site: Site) -> Result:
     known = site.stack(3)
     shape = site.types(values)
     site.new[0] = replace(known, item=known.item if shape is None else shape[1:])
-    if _is_whole_range(site, indices):
+    if is_whole_range(site, indices):
         return (values,)
     whole = site.make.reshaped(indices, [-1, 1], INT32)
     fitted = _fitted_to_many(site, site.inputs[3], known, values)
@@ -173,7 +173,7 @@ def scatter(site: Site) -> Result:
     return (make.add("TensorScatterUpdate", zeros, whole, values, T=dtype, Tindices=INT32),)
 
 
-def _is_whole_range(site: Site, indices: str) -> bool:
+def is_whole_range(site: Site, indices: str) -> bool:
     """Is it ``range(0, n, 1)``, or the constant? Then n is the number of items."""
     value = site.make.value(indices)
     if value is not None:
@@ -224,7 +224,7 @@ def write(site: Site) -> Result:
 
 def _set(site: Site, stack: str, index: str, item: str, *, grows: bool) -> Result:
     known = site.stacks[stack]
-    site.new[0] = replace(known, item=_merged(known.item, site.types(item)))
+    site.new[0] = replace(known, item=merged(known.item, site.types(item)))
     if grows or known.grows:
         return (_set_growing(site, stack, known, index, item),)
     return (site.make.written(stack, known, index, item, of=stack),)
@@ -239,7 +239,7 @@ def _set_growing(site: Site, stack: str, known: Stack, index: str, item: str) ->
     return make.written(make.longer(stack, known, missing), known, index, item, of=stack)
 
 
-def _merged(one: Shape | None, other: Shape | None) -> Shape | None:
+def merged(one: Shape | None, other: Shape | None) -> Shape | None:
     if one is None or other is None or len(one) != len(other):
         return one if one is not None else other
     return tuple(a if a is not None else b for a, b in zip(one, other, strict=True))
@@ -249,7 +249,7 @@ def _merged(one: Shape | None, other: Shape | None) -> Shape | None:
 def push_back(site: Site) -> Result:
     stack, item = site.inputs
     known = site.stack(0)
-    site.new[0] = replace(known, item=_merged(known.item, site.types(item)))
+    site.new[0] = replace(known, item=merged(known.item, site.types(item)))
     return (site.make.appended(stack, known, item),)
 
 
@@ -283,90 +283,3 @@ def resize(site: Site) -> Result:
 def concat_lists(site: Site) -> Result:
     known = site.new[0] = site.stack(0)
     return (site.make.joined(*site.inputs, dtype=known.dtype),)
-
-
-# Reading
-
-
-@handles("TensorListStack")
-def stacked(site: Site) -> Result:
-    return (_of_items(site, site.inputs[0], site.stack(0), _static(site, site.inputs[1]), None),)
-
-
-@handles("TensorArrayGatherV3")
-def gathered_array(site: Site) -> Result:
-    _, indices, stack = site.inputs
-    shape: Shape | None = site.node.attrs["element_shape"]
-    if _is_whole_range(site, indices):
-        return (_of_items(site, stack, site.stacks[stack], shape, None),)
-    return (_of_items(site, site.make.taken(stack, site.stacks[stack], indices), site.stacks[stack], shape, None),)
-
-
-@handles("TensorListGather")
-def gathered(site: Site) -> Result:
-    stack, indices, shape = site.inputs
-    values = site.make.taken(stack, site.stack(0), indices)
-    return (_of_items(site, values, site.stack(0), _static(site, shape), None),)
-
-
-def _of_items(site: Site, tensor: str, known: Stack, shape: Shape | None, count: int | None) -> str:
-    shape = _merged(_merged(shape, known.item), None if (whole := site.types(site.node.output)) is None else whole[1:])
-    return site.make.shaped(tensor, known.dtype, None if shape is None else (count, *shape))
-
-
-@handles("TensorListGetItem")
-def get_item(site: Site) -> Result:
-    stack, index, shape = site.inputs
-    return (_item(site, stack, index, _static(site, shape)),)
-
-
-@handles("TensorArrayReadV3")
-def read(site: Site) -> Result:
-    _, index, stack = site.inputs
-    return (_item(site, stack, index, None),)
-
-
-def _item(site: Site, stack: str, index: str, shape: Shape | None) -> str:
-    known = site.stacks[stack]
-    return site.make.shaped(site.make.taken(stack, known, index), known.dtype, _merged(shape, known.item))
-
-
-@handles("TensorListLength")
-def length(site: Site) -> Result:
-    return (site.make.reshaped(site.make.length(site.inputs[0], site.stack(0).dtype), [], INT32),)
-
-
-@handles("TensorArraySizeV3")
-def size(site: Site) -> Result:
-    return (site.make.reshaped(site.make.length(site.inputs[1], site.stack(1).dtype), [], INT32),)
-
-
-@handles("TensorListElementShape")
-def element_shape(site: Site) -> Result:
-    dtype: DType = site.node.attrs["shape_type"]
-    dims = site.make.part(site.make.shape(site.inputs[0], site.stack(0).dtype), 1, None)
-    return (dims if dtype == INT32 else site.make.add("Cast", dims, SrcT=INT32, DstT=dtype, Truncate=False),)
-
-
-@handles("TensorListConcat", "TensorListConcatV2")
-def concatenated(site: Site) -> Result:
-    return _concatenated(site, site.inputs[0])
-
-
-@handles("TensorArrayConcatV3")
-def concatenated_array(site: Site) -> Result:
-    return _concatenated(site, site.inputs[1])
-
-
-def _concatenated(site: Site, stack: str) -> Result:
-    """The items, which are as long as each other, one after another, and the length of each."""
-    make, dtype = site.make, site.stacks[stack].dtype
-    shape = make.shape(stack, dtype)
-    dims = make.joined(make.constant([-1]), make.part(shape, 2, None))
-    values = make.add("Reshape", stack, dims, T=dtype, Tshape=INT32)
-    sizes = make.add("Fill", make.part(shape, 0, 1), _scalar(site, shape), T=INT32, index_type=INT32)
-    return values, make.add("Cast", sizes, SrcT=INT32, DstT=INT64, Truncate=False)
-
-
-def _scalar(site: Site, shape: str) -> str:
-    return site.make.reshaped(site.make.part(shape, 1, 2), [], INT32)

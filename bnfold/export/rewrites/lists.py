@@ -15,7 +15,8 @@ from bnfold.export.bodies import CALLS, calls
 from bnfold.export.loops import ITEM
 from bnfold.export.rewrites import rewrites
 from bnfold.export.rewrites.conditionals import UNTYPED
-from bnfold.export.rewrites.list_ops import LIST_OPS, Site
+from bnfold.export.rewrites.list_ops import Site
+from bnfold.export.rewrites.list_reads import LIST_OPS
 from bnfold.export.rewrites.shapes import find_shapes
 from bnfold.export.rewrites.stacks import Maker, Stack
 from bnfold.graph import Function, FunctionRef, Graph, Node, Shape, constant, node_name
