@@ -95,7 +95,7 @@ class Scope:
             if maker.outputs[0] == name:
                 self._makers[name] = maker
             if tensor == call.node.output:  # condition and body of a loop are one graph, and may share node names
-                maker.name = call.node.name if name in (tensor, self.exported.get(tensor)) else name
+                maker.name = call.node.name if name in (tensor, f"{tensor}/stored", self.exported.get(tensor)) else name
             value = name
             known = self.graph.type_of(tensor)
             if known is not None and known.dtype.onnx is not None:
