@@ -69,7 +69,7 @@ def verify(
     data : path, ndarray, mapping, or iterable of these, optional
         Samples to use in place of random ones; see `bnfold.samples.data.batches_of`.
     exact : bool
-        Judge by the float64 rule alone, on every sample.
+        Judge by the float64 rule alone, on every sample; with ``layers``, on every tensor.
     names : mapping of str to str, optional
         The file's name for a tensor of the reference, where it was renamed.
     transposed : bool
@@ -108,6 +108,8 @@ def verify(
         with closing(comparison):
             comparison.run(samples, seed, data, progress)
             traced = comparison.trace(fates) if layers else None
+    if exact and traced is not None and traced.first is not None:
+        problems.append(f"{traced.first} diverges inside the network")
     return comparison.report(tuple(problems), seed=seed, data=label, layers=traced)
 
 

@@ -63,7 +63,7 @@ class Comparison:
         self._truth: Truth | None = None
         self._truth_refused = False
         self._runtimes: dict[str, Runner] = {}
-        self._worst: tuple[float, Batch] | None = None
+        self._worst: dict[bool, tuple[float, Batch]] = {}  # by whether they are edges
 
     # Running
 
@@ -109,8 +109,8 @@ class Comparison:
         if truth is None and self.limit.factor is not None:
             self._arbitrate(batch, expected, found, left_out)
         error = max((figures.worst_of_last(len(batch.labels)) for figures in self.figures.values()), default=0.0)
-        if self._worst is None or error > self._worst[0]:
-            self._worst = (error, batch)
+        if batch.edge not in self._worst or error > self._worst[batch.edge][0]:
+            self._worst[batch.edge] = (error, batch)
         self.compared += len(batch.labels) - sum(left_out)
         shapes = {e.name: tuple(batch.feeds[e.tensor].shape) for e in self.inference.inputs}
         self.batches.append(BatchShapes(batch.label, len(batch.labels), shapes))
@@ -220,11 +220,23 @@ class Comparison:
         return feeds
 
     def trace(self, fates: Sequence[Fate]) -> LayerTrace | None:
-        """The errors through the network, on the batch with the worst error; None for what has no layers."""
-        if not isinstance(self.file, OnnxModel) or self._worst is None:
-            return None
-        _, batch = self._worst
-        return trace(self.inference, self.file, batch.feeds, self._file_feeds(batch), self.limit, fates=fates)
+        """The errors through the network, on the batch with the worst error; None for what has no layers.
+
+        On an edge only where no other batch shows the fault: what is constant over a whole image rounds alike in
+        all its places, and says less about the noise.
+        """
+        found = None
+        for is_edge in (False, True):
+            if not isinstance(self.file, OnnxModel) or is_edge not in self._worst:
+                continue
+            feeds = self._worst[is_edge][1]
+            traced = trace(self.inference, self.file, feeds.feeds, self._file_feeds(feeds), self.limit, fates=fates)
+            found = found or traced
+            if traced.first is not None:
+                return traced
+            if not any(figures.modes_at_fault(self.limit) for figures in self.figures.values()):
+                break
+        return found
 
     def _aligned(self, name: str, found: Match, expected: Array, value: Array, mode: str) -> Array | None:
         """``value`` in the layout of ``expected``; None, and a problem, when dtype or shape differ."""

@@ -11,18 +11,18 @@ from bnfold.errors import VerificationError
 from bnfold.graph import Array, Graph, Node, node_name
 from bnfold.graph.stages import Fate, Folded, InferenceGraph
 from bnfold.samples.session import Reference, Truth
+from bnfold.verify.channels import Noise, channel_axis
 from bnfold.verify.compare import distances, is_inexact, scales
 from bnfold.verify.report import Tolerance
 from bnfold.verify.runtime import OnnxModel, Runtime
-from bnfold.verify.tolerance import FACTOR, FLOOR, UNIT_ROUNDOFF
 from bnfold.verify.trace import LayerFigure, LayerTrace
 
 AT_ONCE = 64
 """Tensors fetched in one run: all of them at once would hold every activation of the network in memory."""
 
-LAYER_FACTOR = 2 * FACTOR
-"""Twice what an output may have: a right file has been seen at 2.6 times TensorFlow's own error in one inner tensor,
-and here a false alarm would send people to the wrong layer."""
+REWRITTEN = 1e-2
+"""A tensor that means something else in the file differs by more than this, and what reads it by less than this share
+of that. A smaller error that is not seen in the tensors after it is a fault all the same, drowned in their rounding."""
 
 SOURCES = ("Const", "Placeholder", "PlaceholderWithDefault")
 
@@ -38,10 +38,10 @@ def trace(
 ) -> LayerTrace:
     """Compare every float tensor that TensorFlow's graph and the file both name, on one batch.
 
-    onnxruntime runs with its optimisations off (they would remove the tensors). A tensor diverges when its error
-    against the float64 graph is more than ``8 ×`` the largest error that TensorFlow's own float32 run has had so
-    far, plus some roundings; without float64, when it is farther from TensorFlow's than the tolerance. What a fold
-    has rewritten on purpose is not compared: the tensors between a batch norm and the layer that absorbed it.
+    onnxruntime runs with its optimisations off (they would remove the tensors). A tensor diverges when in some
+    channel its error against the float64 graph is out of proportion to TensorFlow's own (`bnfold.verify.channels`);
+    without float64, when it is farther from TensorFlow's than the tolerance. What a fold has rewritten on purpose
+    is not compared: the tensors between a batch norm and the layer that absorbed it.
 
     Parameters
     ----------
@@ -151,8 +151,7 @@ def _figures(
 ) -> Iterator[LayerFigure]:
     tensorflow, runtime = Reference(reference), file.session("off", extra_outputs=list(pairs.values()))
     truth = _truth(reference)
-    unit = UNIT_ROUNDOFF["float32"]
-    noise_so_far = 0.0
+    noise = Noise()
     try:
         for chunk in _chunks(list(pairs)):
             values = _Values.of(tensorflow, truth, runtime, chunk, pairs, feeds, file_feeds)
@@ -160,10 +159,7 @@ def _figures(
                 figure = _figure(tensor, pairs[tensor], reference.graph, values)
                 if figure is None:
                     continue
-                noise_so_far = max(noise_so_far, figure.tensorflow_error or 0.0)
-                allowed = limit.rtol if truth is None else LAYER_FACTOR * noise_so_far + FLOOR * unit
-                worst = figure.relative if figure.onnx_error is None else figure.onnx_error
-                yield replace(figure, allowed=allowed, diverges=not worst <= allowed)
+                yield _judged(figure, values, limit, noise, channel_axis(reference.graph, tensor))
     finally:
         tensorflow.close()
         if truth is not None:
@@ -223,6 +219,17 @@ def _figure(tensor: str, name: str, graph: Graph, values: _Values) -> LayerFigur
     return LayerFigure(tensor, name, node.op, scale, difference, relative, onnx_error, tensorflow_error)
 
 
+def _judged(figure: LayerFigure, values: _Values, limit: Tolerance, noise: Noise, axis: int | None) -> LayerFigure:
+    """``figure`` with the verdict: by channels against float64, else by the tolerance."""
+    name = figure.name
+    if figure.note or name not in values.truth:
+        return replace(figure, allowed=limit.rtol, diverges=not figure.relative <= limit.rtol)
+    aligned = _aligned(values.expected[name], values.found[name])
+    assert aligned is not None
+    excess, channel = noise.judge(values.truth[name], values.expected[name], aligned, axis)
+    return replace(figure, allowed=noise.allowed, excess=excess, channel=channel, diverges=not excess <= 1.0)
+
+
 def _relative(distance: float, scale: float) -> float:
     if distance == 0.0:
         return 0.0
@@ -243,12 +250,13 @@ def _aligned(expected: Array, found: Array) -> Array | None:
 
 
 def _mark_rewritten(graph: Graph, figures: Sequence[LayerFigure]) -> list[LayerFigure]:
-    """A tensor that differs, while the next tensors that read it agree, was rewritten and is no fault."""
+    """A tensor that differs, while the next tensors that read it hardly do, was rewritten and is no fault."""
     by_name = {figure.name: figure for figure in figures}
     healed: dict[str, bool] = {}
     for figure in reversed(figures):
         following = _next_compared(graph, figure.name, by_name)
-        healed[figure.name] = bool(following) and all(not by_name[name].diverges or healed[name] for name in following)
+        gone = all(by_name[name].relative <= REWRITTEN * figure.relative or healed[name] for name in following)
+        healed[figure.name] = figure.relative > REWRITTEN and bool(following) and gone
     return [
         replace(figure, diverges=False, rewritten=True) if figure.diverges and healed[figure.name] else figure
         for figure in figures

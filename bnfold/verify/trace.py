@@ -30,7 +30,11 @@ class LayerFigure:
     onnx_error, tensorflow_error : float or None
         Errors against float64; None where float64 was not run.
     allowed : float
-        What ``onnx_error`` (else ``relative``) may be.
+        What the error of a usual channel may be, relative to its scale (without float64: what ``relative`` may be).
+    excess : float
+        The largest error of a channel in units of what is allowed there.
+    channel : int or None
+        Which channel.
     diverges : bool
     rewritten : bool
         It differs, and what follows agrees: a fold or the exporter computes something else under this name.
@@ -46,6 +50,8 @@ class LayerFigure:
     onnx_error: float | None
     tensorflow_error: float | None
     allowed: float = 0.0
+    excess: float = 0.0
+    channel: int | None = None
     diverges: bool = False
     rewritten: bool = False
     note: str = ""
