@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bnfold.cli import app
+from bnfold.graph.tensorflow import tensorflow
 
 Find = Callable[[str], Path]
 FAST = ("--samples", "1")
@@ -270,3 +271,36 @@ def test_help_names_the_commands() -> None:
 
 def test_version_is_the_package_s() -> None:
     assert bnfold("--version").stdout.startswith("bnfold 0.")
+
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.mark.parametrize(
+    ("fixture", "word"),
+    [
+        ("trainable_only", "moving"),
+        ("batch_moments_always", "batch"),
+        ("variance_nan", "NaN"),
+        ("variance_negative", "negative"),
+        ("prefix_foreign", "no value for"),
+    ],
+)
+def test_convert_is_refused_when_the_statistics_cannot_be_right(fixture: str, word: str, tmp_path: Path) -> None:
+    target = tmp_path / "net.onnx"
+    target.write_text("what was there")
+    assert_refused(bnfold("convert", FIXTURES / fixture, target), word)
+    assert target.read_text() == "what was there"
+
+
+def test_convert_names_all_ops_without_an_onnx_form_at_once(tmp_path: Path) -> None:
+    tf = tensorflow()
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [3, 3], name="x")
+        tf.identity(tf.linalg.inv(x) + tf.linalg.cholesky(x), name="y")
+    (tmp_path / "net.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    result = bnfold("convert", tmp_path / "net.pb", tmp_path / "net.onnx", "--output", "y")
+    assert_refused(result, "without an ONNX form")
+    assert "MatrixInverse" in result.stderr
+    assert "Cholesky" in result.stderr
+    assert not (tmp_path / "net.onnx").exists()
