@@ -229,3 +229,32 @@ def test_conv_is_refused_when_its_kernel_has_no_known_shape():
 
     with pytest.raises(ExportError, match="kernel is not known"):
         assert_lowers(build, {"x": random(1, 5, 5, 2), "kernel": random(3, 3, 2, 2)}, shapes={"kernel": (None,) * 4})
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 6, 4), (None, None, None, 4)])
+def test_zeros_around_an_image_are_the_convs_padding(shape):
+    def build(x):
+        y = tf.nn.conv2d(tf.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]]), random(3, 3, 4, 4, seed=1), 2, "VALID")
+        y = tf.pad(y, [[0, 0], [1, 1], [2, 1], [0, 0]])
+        return tf.nn.depthwise_conv2d(y, random(3, 3, 4, 2, seed=2), [1, 1, 1, 1], "VALID")
+
+    model = assert_lowers(build, {"x": random(2, 7, 6, 4)}, shapes={"x": shape})
+    assert op_types(model) == ["Transpose", "Conv", "Conv", "Transpose"]
+
+
+@pytest.mark.parametrize(
+    ("pads", "fill", "padding"),
+    [
+        ([[0, 0], [1, 1], [1, 1], [0, 0]], 1.0, "VALID"),
+        ([[0, 0], [1, 1], [1, 1], [0, 0]], 0.0, "SAME"),
+        ([[0, 1], [1, 1], [1, 1], [0, 0]], 0.0, "VALID"),
+        ([[0, 0], [1, 1], [1, 1], [1, 0]], 0.0, "VALID"),
+    ],
+)
+def test_pad_stays_when_it_is_more_than_the_convs_padding(pads, fill, padding):
+    channels = 4 + sum(pads[3])
+
+    def build(x):
+        return tf.nn.conv2d(tf.pad(x, pads, constant_values=fill), random(3, 3, channels, 5, seed=1), 1, padding)
+
+    assert "Pad" in op_types(assert_lowers(build, {"x": random(2, 7, 6, 4)}))

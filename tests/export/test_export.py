@@ -214,3 +214,11 @@ def test_reshapes_are_one_when_they_follow_one_another():
 
     model = assert_lowers(build, IMAGE, shapes={"x": (None, 8, 6, 3)})
     assert sorted(op_types(model)) == ["Relu", "Relu", "Reshape"]
+
+
+def test_marks_of_custom_gradients_leave_no_node():
+    def build(x):
+        y, _ = tf.raw_ops.IdentityN(input=[x * tf.sigmoid(x), x])
+        return tf.nn.relu(y)
+
+    assert op_types(assert_lowers(build, IMAGE)) == ["Sigmoid", "Mul", "Relu"]

@@ -12,8 +12,14 @@ SAME = frozenset({"Identity", "StopGradient", "PreventGradient", "CheckNumerics"
 
 @rewrites(order=-10)
 def drop_identities(graph: Graph, kept: Set[str]) -> None:
-    """Readers read what the node reads; a node that gives an output of the model stays."""
-    for name in [node.name for node in graph if node.op in SAME and node.output not in kept]:
+    """Readers read what the node reads; a node that gives an output of the model stays.
+
+    IdentityN, with which TensorFlow marks custom gradients, hands on several.
+    """
+    for name in [node.name for node in graph if node.op in SAME or node.op == "IdentityN"]:
         node = graph[name]  # as it is now: what it reads may have been such a node
-        graph.redirect(node.output, node.inputs[0])
-        graph.remove(node.name)
+        outputs = [node.tensor(index) for index in range(len(node.inputs))]
+        if kept.isdisjoint(outputs):
+            for output, tensor in zip(outputs, node.inputs, strict=True):
+                graph.redirect(output, tensor)
+            graph.remove(name)

@@ -1,0 +1,40 @@
+"""Zeros put around an image for a convolution are the convolution's own padding."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from bnfold.export.rewrites import rewrites
+from bnfold.graph import Array, Graph, Node
+
+_CONVOLUTIONS = frozenset({"Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1d", "DepthwiseConv2dNative"})
+
+
+@rewrites(order=10)
+def take_pads_into_convolutions(graph: Graph, kept: Set[str]) -> None:
+    """Pad → convolution without padding of its own; the Pad goes when nothing else reads it."""
+    for node in list(graph):
+        if node.op not in _CONVOLUTIONS or node.attrs["padding"] != "VALID":
+            continue
+        pad = graph.producer_of(node.inputs[0])
+        pads = _zeros_around(graph, pad)
+        if pads is None or pad.output in kept or len(graph.readers(pad.output)) != 1:
+            continue
+        flat = [int(side) for side in pads.flat]
+        attrs = {"padding": "EXPLICIT", "explicit_paddings": flat}
+        graph.replace(node.with_inputs([pad.inputs[0], *node.inputs[1:]]).with_attrs(**attrs))
+        graph.remove(pad.name)
+
+
+def _zeros_around(graph: Graph, pad: Node) -> Array | None:
+    """How many zeros ``pad`` puts before and after each axis, if there are none about batch and channels."""
+    if pad.op not in ("Pad", "PadV2"):
+        return None
+    pads, reader = graph.value(pad.inputs[1]), graph.readers(pad.output)
+    fill = graph.value(pad.inputs[2]) if pad.op == "PadV2" else None
+    if pads is None or not reader or (pads < 0).any():
+        return None
+    if pad.op == "PadV2" and (fill is None or fill.any()):
+        return None
+    channels = 1 if str(reader[0].attrs.get("data_format")).startswith("NC") else -1
+    return None if pads[0].any() or pads[channels].any() else pads
