@@ -44,3 +44,15 @@ def test_padding_of_an_image_needs_no_transpose():
 
     model = assert_lowers(build, {"x": random(2, 6, 7, 4)})
     assert op_types(model).count("Transpose") <= 2
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_zeros_around_a_max_pool_stay_zeros_when_all_values_are_negative(opset):
+    """onnxruntime's Pad_Fusion would make them the pool's own padding, which is minus infinity."""
+    tf = tensorflow()
+    paddings = [[0, 0], [1, 1], [1, 1], [0, 0]]
+    assert_lowers(
+        lambda x: tf.nn.max_pool2d(tf.pad(x, paddings), 3, 2, "VALID"),
+        {"x": -1 - np.abs(random(2, 6, 8, 3))},
+        opsets=(opset,),
+    )

@@ -14,8 +14,15 @@ PADS = Follows(data=(0,), constant=(1,))
 @lowers("Pad", dtypes=(*NUMBERS, "bool"), placement=PADS)
 @lowers("PadV2", dtypes=(*NUMBERS, "bool"), placement=PADS)
 def lower_pad(call: Call) -> str:
-    fill = call.input(2) if call.arity > 2 else call.scalar(0, call.dtype())
-    return _padded(call, fill, mode="constant")
+    if call.arity > 2:
+        return _padded(call, call.input(2), mode="constant")
+    # onnxruntime (Pad_Fusion, 1.31) takes a pad with 0 for the padding of a max pool, which is -∞; -0 it leaves alone
+    zero = -0.0 if call.dtype().is_floating and _feeds_max_pool(call) else 0
+    return _padded(call, call.scalar(zero, call.dtype()), mode="constant")
+
+
+def _feeds_max_pool(call: Call) -> bool:
+    return any(reader.op.startswith("MaxPool") for reader in call.scope.graph.readers(call.node.output))
 
 
 @lowers("MirrorPad", dtypes=(*NUMBERS, "bool"), placement=PADS)
