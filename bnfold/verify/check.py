@@ -94,7 +94,8 @@ def verify(
     """
     if data is None and samples < 1:
         raise VerificationError("zero samples prove nothing", hint="ask for at least one (--samples 8)")
-    limit = tolerance(reference.graph, rtol=rtol, atol=atol, exact=exact, compute=_compute_type(reference, half))
+    compute = _compute_type(reference, half)
+    limit = tolerance(reference.graph, rtol=rtol, atol=atol, exact=exact, compute=compute, once_a_layer=half)
     file = _candidate(model)
     inputs, problems = match(reference.inputs, file.inputs, role="input", names=names)
     outputs, missing = match(reference.outputs, file.outputs, role="output", names=names)

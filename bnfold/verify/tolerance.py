@@ -36,6 +36,7 @@ def tolerance(
     atol: float | None = None,
     exact: bool = False,
     compute: str = "float32",
+    once_a_layer: bool = False,
 ) -> Tolerance:
     """The tolerance for a graph, or the one the caller asks for.
 
@@ -57,14 +58,19 @@ def tolerance(
         Judge by the float64 result alone.
     compute : str
         The type that the file computes in: ``float16`` for one written with half precision.
+    once_a_layer : bool
+        Sums are taken in float32 and rounded to ``compute`` at the end of each layer, as onnxruntime does for half
+        precision: ``n`` counts layers, twice, for their weights and for their results.
     """
     unit = UNIT_ROUNDOFF[compute]
     if rtol is not None or atol is not None:
         return Tolerance(rtol or 0.0, atol or 0.0, None, 0.0, False, "given")
-    products = sum(products_in_one_sum(graph, node) for node in graph)
+    sums = [products_in_one_sum(graph, node) for node in graph]
+    products = 2 * sum(count > 0 for count in sums) if once_a_layer else sum(sums)
     bound = SAFETY * unit * math.sqrt(max(products, 1))
     limit = LARGEST_RTOL * max(1.0, unit / UNIT_ROUNDOFF["float32"])
-    reason = f"{SAFETY:g}·u·√n, u = {unit:.1e} ({compute}), n = {products} summed products"
+    counted = "roundings" if once_a_layer else "summed products"
+    reason = f"{SAFETY:g}·u·√n, u = {unit:.1e} ({compute}), n = {products} {counted}"
     if bound > limit:
         bound, reason = limit, f"{reason}, at most {limit:.0e}"
     half = compute != "float32"

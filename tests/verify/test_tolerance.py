@@ -42,6 +42,9 @@ def test_half_precision_has_its_own_unit(nets: Any) -> None:
     assert found.rtol == pytest.approx(8 * 2**-11 * math.sqrt(72))
     assert found.factor is None
     assert not found.exact
+    written = tolerance(nets.two_norms().graph, compute="float16", once_a_layer=True)
+    assert written.rtol == pytest.approx(8 * 2**-11 * math.sqrt(2 * 2))
+    assert "n = 4 roundings" in written.reason
 
 
 @pytest.mark.parametrize(
