@@ -161,6 +161,23 @@ def test_channels_first_graph_is_left_alone():
     assert transposes(build, x=random(2, 4, 8, 6)) == 0
 
 
+@pytest.mark.parametrize("shape", [X.shape, (None, 8, 6, 4), DYNAMIC])
+def test_axes_are_kept_by_the_mean_when_a_reshape_puts_them_back(shape):
+    def build(x):
+        y = conv(x, 6)
+        return y * tf.reshape(tf.reduce_mean(y, [1, 2]), [-1, 1, 1, 6])
+
+    model = assert_lowers(build, {"x": X}, shapes={"x": shape}, rtol=2e-5, atol=2e-5)
+    assert op_types(model) == ["Transpose", "Conv", "ReduceMean", "Mul", "Transpose"]
+
+
+def test_axes_are_put_back_by_the_reshape_when_they_are_others():
+    def build(x):
+        return tf.reshape(tf.reduce_sum(conv(x, 6), [1, 2]), [-1, 1, 6, 1])
+
+    assert "Reshape" in op_types(assert_lowers(build, {"x": X}, rtol=2e-5, atol=2e-5))
+
+
 # The arithmetic underneath
 
 

@@ -10,13 +10,17 @@ from bnfold.export.placement import STAND_INS
 from bnfold.export.rewrites import rewrites
 from bnfold.export.size import Size
 from bnfold.export.sizes import Sizes, Values
-from bnfold.graph import Graph, Node, Shape, TensorType, constant
+from bnfold.graph import Graph, Node, Shape, TensorType, constant, node_name
 
 
 @rewrites(order=20)
 def resolve_reshape_targets(graph: Graph, kept: Set[str]) -> None:
     """``[Shape(x)[0], -1]`` is ``[-1, 3136]`` when the rest of ``x`` is known to hold 3136."""
-    del kept
+    for node in [node for node in graph if node.op == "Reshape" and _is_computed(graph, node)]:
+        shape = graph.shape_of(node.output)
+        assert shape is not None
+        graph.replace(_with_target(graph, node, shape))
+        _drop_unread(graph, node.inputs[1], kept)
     open_ones = [node for node in graph if node.op == "Reshape" and _is_open(graph, node)]
     if not open_ones:
         return
@@ -24,6 +28,32 @@ def resolve_reshape_targets(graph: Graph, kept: Set[str]) -> None:
     for node in open_ones:
         if (found := sizes.reshaped(node)) is not None:
             _resolve(graph, sizes, node, found)
+
+
+def _is_computed(graph: Graph, node: Node) -> bool:
+    """Does the target take nodes to compute, although TensorFlow knows all of it but one size?"""
+    shape = graph.shape_of(node.output)
+    known = shape is not None and shape.count(None) <= 1 and 0 not in shape
+    return known and graph.value(node.inputs[1]) is None
+
+
+def _with_target(graph: Graph, node: Node, shape: Shape) -> Node:
+    name = graph.fresh_name(f"{node.name}/target")
+    target = graph.add(constant(name, np.array([-1 if size is None else size for size in shape], np.int64)))
+    graph.types[target.output] = TensorType(target.attrs["dtype"], (len(shape),))
+    return node.with_inputs([node.inputs[0], target.output]).with_attrs(Tshape=target.attrs["dtype"])
+
+
+def _drop_unread(graph: Graph, tensor: str, kept: Set[str]) -> None:
+    """Remove what computed ``tensor`` and nothing else."""
+    names = [node_name(tensor)]
+    while names:
+        node = graph.get(names.pop())
+        if node is None or node.op == "Placeholder" or graph.consumers(node.name):
+            continue
+        if not any(node_name(output) == node.name for output in kept):
+            graph.remove(node.name)
+            names += map(node_name, node.inputs)
 
 
 def _is_open(graph: Graph, node: Node) -> bool:
@@ -34,10 +64,7 @@ def _is_open(graph: Graph, node: Node) -> bool:
 def _resolve(graph: Graph, sizes: Sizes, node: Node, found: Values) -> None:
     shape: Shape = tuple(None if size is None else size.known for size in found)
     if shape.count(None) <= 1 and 0 not in shape:
-        name = graph.fresh_name(f"{node.name}/target")
-        target = graph.add(constant(name, np.array([-1 if size is None else size for size in shape], np.int64)))
-        graph.types[target.output] = TensorType(target.attrs["dtype"], (len(shape),))
-        node = node.with_inputs([node.inputs[0], target.output]).with_attrs(Tshape=target.attrs["dtype"])
+        node = _with_target(graph, node, shape)
     before = sizes.shape(node.inputs[0])
     if before is not None and None not in found:
         stands = _stand_ins(before, [size for size in found if size is not None])
