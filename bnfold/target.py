@@ -42,13 +42,7 @@ class Target:
         path = Path(path)
         if path.suffix not in FORMATS:
             raise ValueError(f"{path} ends in neither of {', '.join(FORMATS)}")
-        folder = path.parent
-        if path.is_dir():
-            raise ExportError(f"cannot write {path}: it is a directory", hint="name a file")
-        if not folder.is_dir():
-            raise ExportError(f"cannot write {path}: there is no directory {folder}", hint=f"mkdir -p {folder}")
-        if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
-            raise ExportError(f"cannot write {path}: permission denied", hint="choose another place")
+        require_writable(path)
         return Target(path, FORMATS[path.suffix])
 
     @contextmanager
@@ -75,3 +69,19 @@ class Target:
             raise ExportError(f"cannot write {self.path}: {error.strerror}", hint="is the disk full?") from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a path that no file can be written to.
+
+    Raises
+    ------
+    ExportError
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise ExportError(f"cannot write {path}: it is a directory", hint="name a file")
+    if not folder.is_dir():
+        raise ExportError(f"cannot write {path}: there is no directory {folder}", hint=f"mkdir -p {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise ExportError(f"cannot write {path}: permission denied", hint="choose another place")

@@ -31,7 +31,10 @@ class Weights(str, Enum):
     ema = "ema"
 
 
-Source = Annotated[str, typer.Argument(help="A checkpoint directory, its prefix or .meta.")]
+Source = Annotated[
+    str,
+    typer.Argument(help="A checkpoint (its directory, prefix or .meta), a SavedModel, frozen graph or Keras file."),
+]
 Input = Annotated[
     list[str] | None,
     typer.Option(

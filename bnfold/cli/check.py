@@ -30,7 +30,16 @@ from bnfold.cli.arguments import (
     WhichWeights,
     how,
 )
-from bnfold.cli.terminal import DIFFERENT, errors, print_json, print_layers, progress, read_certificate, write_junit
+from bnfold.cli.terminal import (
+    DIFFERENT,
+    errors,
+    print_json,
+    print_layers,
+    progress,
+    read_certificate,
+    require_places,
+    write_junit,
+)
 
 
 def check(
@@ -66,6 +75,7 @@ def check(
     with errors(as_json), progress(as_json) as observe:
         from bnfold.pipeline import check
 
+        require_places(junit)
         report = check(
             source,
             model,

@@ -35,7 +35,7 @@ from bnfold.cli.arguments import (
     new_names,
     valid_regex,
 )
-from bnfold.cli.terminal import errors, print_json, print_layers, progress, write_junit, write_text
+from bnfold.cli.terminal import errors, print_json, print_layers, progress, require_places, write_junit, write_text
 from bnfold.errors import OutputsDifferError
 from bnfold.target import FORMATS
 
@@ -97,6 +97,8 @@ def convert(
         from bnfold.latency import measure_latency
         from bnfold.pipeline import convert
         from bnfold.report.html import html_page
+
+        require_places(certificate, junit, page)
 
         def finish(conversion: Conversion) -> None:
             """Write what was asked for beside the model, also when the outputs differ."""

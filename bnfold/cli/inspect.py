@@ -24,7 +24,7 @@ from bnfold.cli.arguments import (
     WhichWeights,
     how,
 )
-from bnfold.cli.terminal import errors, print_json, print_problems, print_table, progress, write_text
+from bnfold.cli.terminal import errors, print_json, print_problems, print_table, progress, require_places, write_text
 
 
 class Sort(str, Enum):
@@ -61,6 +61,7 @@ def inspect(
     with errors(as_json), progress(as_json, quiet=True) as observe:
         from bnfold.pipeline import inspect
 
+        require_places(page)
         inspection = inspect(source, observe=observe, **reading)
         if page is not None:
             from bnfold.report.html import inspection_page

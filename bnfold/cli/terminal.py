@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from bnfold.errors import BnfoldError, ExportError, OutputsDifferError, VerificationError
+from bnfold.target import require_writable
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -125,6 +126,18 @@ def print_layers(report: CheckReport | None) -> None:
 
     for line in table_lines(report.layers):
         typer.echo(line)
+
+
+def require_places(*paths: Path | None) -> None:
+    """Refuse what cannot be written before the work starts, not after it.
+
+    Raises
+    ------
+    ExportError
+    """
+    for path in paths:
+        if path is not None:
+            require_writable(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -184,3 +184,17 @@ def test_wrong_conversion_leaves_its_reports_and_no_model(
     page = (tmp_path / "page.html").read_text()
     assert "differs from TensorFlow" in page
     assert "First to diverge" in page
+
+
+@pytest.mark.parametrize("option", ["--report", "--certificate", "--junit"])
+def test_convert_is_refused_at_once_when_a_file_beside_the_model_cannot_be_written(
+    sample_model: Find, tmp_path: Path, option: str
+) -> None:
+    """Not after the work, with the model already in its place."""
+    place = tmp_path / "absent" / "file"
+    result = bnfold("convert", sample_model("dense_norm"), tmp_path / "net.onnx", option, place, *FAST)
+    assert result.exit_code == 3
+    assert f"error: cannot write {place}: there is no directory" in result.stderr
+    assert "hint: mkdir -p" in result.stderr
+    assert result.stdout == ""
+    assert not list(tmp_path.iterdir())
