@@ -104,13 +104,15 @@ class Scope:
         self.bind_input(tensor, value)
 
     def _name_for(self, tensor: str) -> str:
-        """The tensor's own name; where the model's output of that name is stored otherwise, a name beside it."""
+        """The tensor's own name; a name beside it where the model's input or output of that name is stored otherwise,
+        or is another tensor (in half precision the output is a Cast of the tensor that had its name).
+        """
         permutation = self.layouts.stored.get(tensor)
         if tensor in self.exported:
             return (
                 self.names.take(self.exported[tensor]) if permutation is None else self.names.take(f"{tensor}/stored")
             )
-        return self.names.take(tensor)
+        return self.names.take(f"{tensor}/inner" if tensor in self.exported.values() else tensor)
 
     def name_dims(self, tensor: str, value: str, permutation: Permutation | None) -> None:
         """Note which sizes of ``value``, which is ``tensor`` as stored, are those of the model's inputs."""

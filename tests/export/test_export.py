@@ -158,6 +158,12 @@ def test_weights_and_arithmetic_are_float16_when_half():
     assert op_types(model).count("Cast") == 2
 
 
+def test_outputs_keep_their_names_when_half():
+    inference = inference_graph(lambda x: tf.nn.softmax(tf.nn.relu(x), name="probabilities"), {"x": random(2, 4)})
+    (output,) = export(inference, half=True).graph.output
+    assert output.name == "probabilities:0"
+
+
 def test_weights_stay_finite_when_half():
     big = np.array([1e6, -1e6, 1.0, np.inf], np.float32)
     model = export(inference_graph(lambda x: tf.minimum(x, big), {"x": random(2, 4)}), half=True)
