@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from bnfold.graph.stages import BatchNorm, Folded
@@ -87,6 +88,19 @@ def test_no_layer_diverges_when_the_file_is_right(nets: Any) -> None:
     assert len(found.layers) == 6
     assert not any(layer.diverges for layer in found.layers)
     assert {layer.name for layer in found.layers} >= {"conv1/Relu:0", "conv2/BatchNorm:0"}
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_weights_of_half_precision_diverge_only_when_the_file_is_not_said_to_be_half(nets: Any, half: bool) -> None:
+    model = nets.two_norms_onnx()
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype == np.float32:
+            rounded = values.astype(np.float16).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, tensor.name))
+    found = verify(_with_norms(nets), model, layers=True, fates=FOLDED, half=half).layers
+    assert found.layers
+    assert (found.first is None) == half
 
 
 def _keeping_the_convolution_name(nets: Any) -> Any:
