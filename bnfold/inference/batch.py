@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from bnfold.graph import Graph, Shape
+from bnfold.graph import Graph, Shape, node_name
 from bnfold.graph.evaluate import infer_types
 from bnfold.graph.stages import Endpoint
 from bnfold.inference.cut import Interface, cut
@@ -68,12 +68,13 @@ def free_batch(
 
 def _follows(graph: Graph, inputs: Mapping[str, Shape | None], outputs: list[str], batch: int) -> bool:
     """Whether all outputs have ``batch`` rows when the inputs have the shapes given."""
+    shapes = {node_name(tensor): shape for tensor, shape in inputs.items() if shape is not None}
     try:
-        types = infer_types(graph, shapes={name.removesuffix(":0"): s for name, s in inputs.items() if s is not None})
+        types = infer_types(graph, shapes={name: shape for name, shape in shapes.items() if name in graph})
     except ValueError:
         return False
-    shapes = [types[tensor].shape for tensor in outputs if tensor in types]
-    return all(shape is None or (shape and shape[0] in (None, batch)) for shape in shapes)
+    found = [types[tensor].shape for tensor in outputs if tensor in types]
+    return all(shape is None or (shape and shape[0] in (None, batch)) for shape in found)
 
 
 def _row_by_row(graph: Graph, size: int) -> dict[str, Shape]:

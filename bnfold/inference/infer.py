@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bnfold.graph import Array, Graph, Shape, node_name, tensor_name
+from bnfold.graph import Array, Graph, Node, Shape, TensorType, node_name, tensor_name
 from bnfold.graph.evaluate import with_types
 from bnfold.graph.stages import Endpoint, InferenceGraph, Note, SourceModel
 from bnfold.inference.bind import bind_statistics
@@ -21,7 +21,6 @@ from bnfold.inference.layers import Layer, Provenance, find_layers, parameters, 
 from bnfold.inference.legacy import modernise
 from bnfold.inference.loops import enter_constants
 from bnfold.inference.moving_statistics import Update, find_updates
-from bnfold.inference.pivots import tie_branches
 from bnfold.inference.stored_values import StoredValues
 from bnfold.inference.thaw import thaw
 from bnfold.inference.training_flag import Flag, find_flags, leaves_of
@@ -75,7 +74,8 @@ def infer(
     results = [endpoint.tensor for endpoint in interface.outputs]
     whole = cut(modernise(source.graph), interface)
     updates = find_updates(whole)
-    switched = _switch_off_training(whole, results, updates, given, source)
+    asked = {tensor_name(name) for name in inputs or {}}
+    switched = _switch_off_training(whole, results, updates, given, source, asked)
     interface = _renamed(interface, switched.resolved.renamed)
     results = [endpoint.tensor for endpoint in interface.outputs]
     bound = bind_statistics(switched.resolved.graph, whole, updates, results, bind or {})
@@ -89,7 +89,8 @@ def infer(
         instead=instead,
         missing_statistics=missing_statistics,
     )
-    return _frozen(source, interface, forward, layers, updates, stored, (*switched.notes, *dropped, *about_weights))
+    notes = (*switched.notes, *dropped, *about_weights)
+    return _with_unread(_frozen(source, interface, forward, layers, updates, stored, notes), interface, asked)
 
 
 def _without_scalar_defaults(interface: Interface, graph: Graph, asked: Iterable[str]) -> Interface:
@@ -121,14 +122,17 @@ class _Switched:
 
 
 def _switch_off_training(
-    whole: Graph, results: list[str], updates: tuple[Update, ...], given: Mapping[str, Array], source: SourceModel
+    whole: Graph,
+    results: list[str],
+    updates: tuple[Update, ...],
+    given: Mapping[str, Array],
+    source: SourceModel,
+    asked: Container[str],
 ) -> _Switched:
-    flags = find_flags(whole, results, updates, given, lambda node: current_value(source, node))
+    flags = find_flags(whole, results, updates, given, lambda node: current_value(source, node), fed=asked)
     settled = {f"{flag.node}:0": flag.value for flag in flags}
     settled.update((tensor, value) for tensor, value in given.items() if value.dtype.kind == "b")
     resolved = resolve(fix(whole, {**given, **settled}), settled, results)
-    tied = tie_branches(resolved.graph, [resolved.renamed.get(tensor, tensor) for tensor in results])
-    resolved = replace(resolved, graph=tied)
     notes = tuple(
         Note("note", "training-flag", f"{flag} set to {flag.value.item()}: {flag.reason}", (flag.node,))
         for flag in flags
@@ -206,6 +210,25 @@ def _inputs(graph: Graph, chosen: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
                 Endpoint(node.output, node.output, node.attrs["dtype"], node.attrs["shape"], "the outputs read it")
             )
     return tuple(found)
+
+
+def _with_unread(inference: InferenceGraph, chosen: Interface, asked: Container[str]) -> InferenceGraph:
+    """``inference`` with the inputs that the user named and that nothing reads, each in its place among the others."""
+    read = {endpoint.tensor: endpoint for endpoint in inference.inputs}
+    unread = [e for e in chosen.inputs if e.name in asked and e.tensor not in read]
+    if not unread:
+        return inference
+    graph = inference.graph.copy()
+    for endpoint in unread:
+        attrs = {"dtype": endpoint.dtype, "shape": endpoint.shape}
+        graph.add(Node(node_name(endpoint.tensor), "Placeholder", attrs=attrs))
+        graph.types[endpoint.tensor] = TensorType(endpoint.dtype, endpoint.shape)
+    order = dict.fromkeys(e.tensor for e in (*chosen.inputs, *inference.inputs))
+    known = {**read, **{endpoint.tensor: endpoint for endpoint in unread}}
+    names = tuple(endpoint.name for endpoint in unread)
+    note = Note("note", "input-unread", f"the outputs do not depend on {', '.join(names)}: nothing reads it", names)
+    inputs = tuple(known[tensor] for tensor in order if tensor in known)
+    return replace(inference, graph=graph, inputs=inputs, notes=(*inference.notes, note))
 
 
 def _typed(graph: Graph, endpoint: Endpoint) -> Endpoint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from bnfold.graph import Graph, Node, node_name
 from bnfold.inference.anatomy import Anatomy, in_loops
@@ -20,7 +20,7 @@ UNBATCHED = frozenset(
 _RESHAPING = frozenset({"Identity", "Squeeze", "Transpose", "Reshape"})
 
 
-def choose_inputs(graph: Graph, outputs: Iterable[str], parts: Anatomy) -> Choices:
+def choose_inputs(graph: Graph, outputs: Iterable[str], parts: Anatomy, fed: Iterable[str] = ()) -> Choices:
     """What has to be fed so that ``outputs`` can be computed.
 
     Parameters
@@ -30,26 +30,29 @@ def choose_inputs(graph: Graph, outputs: Iterable[str], parts: Anatomy) -> Choic
     outputs : iterable of str
     parts : Anatomy
         Of the graph as saved.
+    fed : iterable of str
+        Tensors that the user feeds: what they lead to is computed, also by ops that elsewhere bring data in.
     """
     outputs = list(outputs)
-    forward = graph.topological(outputs, stop=_sources(graph, parts))
+    computed = graph.descendants(fed)
+    forward = graph.topological(outputs, stop=_sources(graph, parts, computed))
     names = {node.name for node in forward}
     entries: dict[str, Choice] = {}
     for tensor in [*outputs, *(tensor for node in forward for tensor in node.inputs)]:
-        if (choice := _entry(graph, tensor, parts)) is not None:
+        if node_name(tensor) not in computed and (choice := _entry(graph, tensor, parts)) is not None:
             entries.setdefault(tensor, choice)
-    chosen = _after_augmentation(graph, list(entries.values()), names, outputs, parts)
+    chosen = _after_augmentation(graph, list(entries.values()), names, outputs, parts, computed)
     chosen = [_behind_split(graph, _with_batch(graph, choice, names), names) for choice in chosen]
     unused = [tensor for tensor in parts.sources if tensor not in entries and _is_candidate(parts.graph, tensor)]
     return Choices(tuple(chosen), tuple(unused)[:RUNNERS])
 
 
-def _sources(graph: Graph, parts: Anatomy) -> list[str]:
+def _sources(graph: Graph, parts: Anatomy, computed: Container[str] = ()) -> list[str]:
     """Tensors that data comes from, so that the walk from the outputs ends at them."""
     return [
         node.tensor(index)
         for node in graph
-        if node.op in PLACEHOLDERS or _is_handed_over(node, parts)
+        if node.op in PLACEHOLDERS or (_is_handed_over(node, parts) and node.name not in computed)
         for index in range(_outputs(graph, node))
     ]
 
@@ -152,16 +155,24 @@ def _values(graph: Graph, tensor: str, sources: list[str]) -> list[Node]:
 
 
 def _after_augmentation(
-    graph: Graph, entries: list[Choice], names: set[str], outputs: list[str], parts: Anatomy
+    graph: Graph,
+    entries: list[Choice],
+    names: set[str],
+    outputs: list[str],
+    parts: Anatomy,
+    computed: Container[str],
 ) -> list[Choice]:
-    """Entries with random numbers and the data they join replaced by the tensor in which they have joined."""
+    """Entries with random numbers and the data they join replaced by the tensor in which they have joined.
+
+    Random numbers that join what the user feeds, at a node of ``computed``, are part of the model.
+    """
     kept = list(entries)
     for entry in entries:
         if entry not in kept or graph.producer_of(entry.tensor).op not in RANDOM:
             continue
         others = [node_name(other.tensor) for other in kept if other != entry]
         joined = _first_join(graph, entry.tensor, names, outputs, parts, others)
-        if joined is None:
+        if joined is None or node_name(joined) in computed:
             kept.remove(entry)  # it joins behind the first layer: sampling that belongs to the model
         elif joined == entry.tensor:
             latent = _after_scaling(graph, joined, names)

@@ -63,8 +63,9 @@ def find_interface(
     types: dict[str, TensorType] = {}
     chosen = _outputs(graph, parts, signature, outputs, types)
     known = _known_inputs(graph, signature, asked)
+    fed = list(known)
     known.update(merged_pipelines(graph, [choice.tensor for choice in chosen.chosen], parts, stop=known))
-    forward = _forward(source, known, [choice.tensor for choice in chosen.chosen], given or {}, parts)
+    forward = _forward(source, known, [choice.tensor for choice in chosen.chosen], given or {}, parts, fed)
     return _describe(graph, forward, _entries(graph, forward, known, asked), chosen, asked, types)
 
 
@@ -115,16 +116,23 @@ class _Forward:
 
 
 def _forward(
-    source: SourceModel, known: Mapping[str, str], outputs: list[str], given: Mapping[str, Array], parts: Anatomy
+    source: SourceModel,
+    known: Mapping[str, str],
+    outputs: list[str],
+    given: Mapping[str, Array],
+    parts: Anatomy,
+    fed: list[str],
 ) -> _Forward:
     stubs = _endpoints(source.graph, Choices(tuple(Choice(name, known[name]) for name in known)), {})
     results = [_once_cut(stubs, tensor) for tensor in outputs]
     graph = cut(forward_of(source.graph, stubs, results), Interface(tuple(stubs), ()))
-    flags = find_flags(graph, results, find_updates(source.graph), given, lambda node: current_value(source, node))
+    fed = [_once_cut(stubs, tensor) for tensor in fed]
+    updates = find_updates(source.graph)
+    flags = find_flags(graph, results, updates, given, lambda node: current_value(source, node), fed=fed)
     settled = {**given, **{f"{flag.node}:0": flag.value for flag in flags}}
     resolved = resolve(fix(graph, settled), {}, results)
     results = [resolved.renamed.get(tensor, tensor) for tensor in results]
-    graph, found = _without_dropout(resolved.graph.pruned(results), results, parts)
+    graph, found = _without_dropout(resolved.graph.pruned(results), results, parts, fed)
     return _Forward(graph, results, {stub.tensor: stub.name for stub in stubs}, found)
 
 
@@ -133,30 +141,33 @@ def _once_cut(stubs: Iterable[Endpoint], tensor: str) -> str:
     return next((stub.tensor for stub in stubs if stub.name == tensor), tensor)
 
 
-def _without_dropout(graph: Graph, outputs: list[str], parts: Anatomy) -> tuple[Graph, Choices]:
+def _without_dropout(graph: Graph, outputs: list[str], parts: Anatomy, fed: list[str]) -> tuple[Graph, Choices]:
     """``graph`` without dropout, and its inputs.
 
     Noise on what a pipeline gives is augmentation, and the input comes after it; noise on what the user feeds is a
     layer of the model, and goes.
     """
     graph = remove_dropout(graph, kinds=("dropout",))[0].pruned(outputs)
-    found = choose_inputs(graph, outputs, parts)
-    fed = {node.name for node in graph if node.op in PLACEHOLDERS}
-    if any(fed & graph.ancestors([choice.tensor]) - {node_name(choice.tensor)} for choice in found.chosen):
+    found = choose_inputs(graph, outputs, parts, fed)
+    placeholders = {node.name for node in graph if node.op in PLACEHOLDERS}
+    if any(placeholders & graph.ancestors([choice.tensor]) - {node_name(choice.tensor)} for choice in found.chosen):
         graph = remove_dropout(graph)[0].pruned(outputs)
-        found = choose_inputs(graph, outputs, parts)
+        found = choose_inputs(graph, outputs, parts, fed)
     return remove_dropout(graph)[0].pruned(outputs, stop=[choice.tensor for choice in found.chosen]), found
 
 
 def _entries(graph: Graph, forward: _Forward, known: Mapping[str, str], asked: Mapping[str, Shape | None]) -> Choices:
-    """The inputs by their saved names: those known beforehand, then the others in the order of the graph."""
+    """The inputs by their saved names: those known beforehand, then the others in the order of the graph.
+
+    A placeholder that the user names is an input, whether or not the outputs depend on it.
+    """
     needed = {forward.original.get(choice.tensor, choice.tensor): choice for choice in forward.found.chosen}
-    if unused := [name for name in asked if name not in needed]:
+    if unused := [name for name in asked if name not in needed and graph.producer_of(name).op not in PLACEHOLDERS]:
         raise InferenceError(f"the outputs do not depend on {', '.join(unused)}", hint="leave out that --input")
     position = {node.name: index for index, node in enumerate(graph)}
     rest = [choice for name, choice in needed.items() if name not in known]
     rest.sort(key=lambda choice: position.get(node_name(choice.tensor), 0))
-    used = (Choice(name, reason) for name, reason in known.items() if name in needed)
+    used = (Choice(name, reason) for name, reason in known.items() if name in needed or name in asked)
     return Choices((*used, *rest), forward.found.alternatives)
 
 

@@ -7,7 +7,7 @@ fewer batch statistics and random numbers reach the outputs. A name decides only
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,8 @@ def find_flags(
     updates: Iterable[Update],
     given: Mapping[str, Array],
     current: Callable[[Node], Array | None],
+    *,
+    fed: Container[str] = (),
 ) -> tuple[Flag, ...]:
     """The training flags that the outputs depend on.
 
@@ -100,6 +102,8 @@ def find_flags(
         Tensors whose value the user has set; they are no candidates.
     current : callable
         The value a node has in the source: a variable's, a default; None for a Placeholder.
+    fed : container of str
+        Tensors that the user feeds; they are no flags where only their name says so.
 
     Raises
     ------
@@ -115,6 +119,8 @@ def find_flags(
             continue
         options = _options(graph, node)
         scores = [_training_left(graph, outputs, {**given, node.output: option}, moments) for option in options]
+        if node.output in fed and len(set(scores)) == 1:
+            continue
         flag = _settle(node, options, scores, current(node))
         if flag is not None:
             flags.append(flag)

@@ -98,7 +98,7 @@ def test_names_are_taken_when_written_with_and_without_an_index(suffix: str) -> 
         (None, ["p:1"], "p is a Softmax with 1 output", ""),
         (None, ["^p"], "no tensor ^p", "control"),
         ({"x": (1, 8, 8)}, None, "has shape [?, 8, 8, 3] in the graph", "as many sizes"),
-        ({"x": None, "labels": None}, None, "the outputs do not depend on labels:0", "leave out"),
+        ({"x": None, "logits/BiasAdd": None}, ["hidden/BiasAdd"], "do not depend on logits/BiasAdd:0", "leave out"),
         ({"x": (1, 9, 8, 3)}, None, "cannot be given [1, 9, 8, 3]", "as many sizes"),
     ],
 )
