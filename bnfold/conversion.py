@@ -67,8 +67,9 @@ class Conversion:
         if self.report.equal is False:
             raise OutputsDifferError(self.report, self)
         target = Target.at(path)
-        if target.format != self.report.model.format:
-            raise ExportError(f"the conversion was to {self.report.model.format}, not to {target.format}")
+        made = self.report.model.format
+        if target.format != made:
+            raise ExportError(f"the conversion was to {made}, not to {target.format}", hint=f"end the path in .{made}")
         with target.staged() as staged:
             self.artifact.write(staged)
         return target.path

@@ -208,7 +208,9 @@ def _axis(norm: BatchNorm, x: Array) -> int:
     axis = x.ndim - 1 if norm.channel_axis is None else norm.channel_axis
     if x.shape[axis] != norm.moving_mean.size:
         raise InferenceError(
-            f"batch norm {norm.name} has {norm.moving_mean.size} channels, its input {x.shape}", node=norm.name
+            f"batch norm {norm.name} has {norm.moving_mean.size} channels, its input {x.shape}",
+            hint="the graph and the checkpoint may be of two models",
+            node=norm.name,
         )
     return axis
 

@@ -15,6 +15,9 @@ RATE = 0.01
 """Of the updates, for whoever trains on: decay 0.99."""
 
 
+_BY_HAND = "if some variables hold its statistics, --bind LAYER=MEAN,VARIANCE names them"
+
+
 def with_statistics(source: SourceModel, layers: Sequence[Unbound]) -> tuple[SourceModel, tuple[Node, ...]]:
     """``source`` with ``moving_mean`` and ``moving_variance`` variables for ``layers``, at 0 and 1.
 
@@ -53,9 +56,13 @@ def _reader(value: Array) -> Callable[[], Array]:
 
 def _shape(graph: Graph, layer: Unbound, tensor: str) -> tuple[int, ...]:
     if node_name(tensor) not in graph:
-        raise InferenceError(f"the moments of batch norm {layer.name} are not in the saved graph", node=layer.name)
+        raise InferenceError(
+            f"the moments of batch norm {layer.name} are not in the saved graph", hint=_BY_HAND, node=layer.name
+        )
     if layer.shape is None or any(size is None for size in layer.shape):
-        raise InferenceError(f"the number of channels of batch norm {layer.name} is not known", node=layer.name)
+        raise InferenceError(
+            f"the number of channels of batch norm {layer.name} is not known", hint=_BY_HAND, node=layer.name
+        )
     return tuple(int(size or 0) for size in layer.shape)
 
 

@@ -77,7 +77,9 @@ def _stored(prefix: Path) -> dict[str, Array]:
         reader = tf.train.load_checkpoint(str(prefix))
         return {name: np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()}
     except (tf.errors.OpError, ValueError) as error:
-        raise LoadError(f"the checkpoint {prefix.name} cannot be read: {error}") from error
+        raise LoadError(
+            f"the checkpoint {prefix.name} cannot be read: {error}", hint="copy all its files again"
+        ) from error
 
 
 def _new_values(statistics: Sequence[Statistics], variables: Mapping[str, Variable]) -> dict[str, Array]:

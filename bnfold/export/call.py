@@ -258,7 +258,9 @@ class Call:
     def refusal(self, reason: str, *, hint: str | None = None) -> ExportError:
         """The error to raise: ``raise call.refusal("its window moves")``."""
         return ExportError(
-            f"{self.node.name} is a {self.op} without an ONNX form: {reason}", hint=hint, node=self.node.name
+            f"{self.node.name} is a {self.op} without an ONNX form: {reason}",
+            hint=hint or "end the model before it with --output, or lower it yourself with bnfold.register_op",
+            node=self.node.name,
         )
 
 

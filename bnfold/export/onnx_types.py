@@ -5,16 +5,16 @@ from __future__ import annotations
 from onnx import ModelProto, shape_inference
 
 from bnfold.errors import ExportError
-from bnfold.export.initializers import Initializers, write_tensor
+from bnfold.export.initializers import Initializers, to_tensor
 from bnfold.export.onnx_graph import value_info
-from bnfold.graph import DType, TensorType
+from bnfold.graph import Array, DType, TensorType
 
 _SMALL = 1024
 """Bytes up to which an initializer's value goes into shape inference: shapes, axes and the like."""
 
 
-def complete(model: ModelProto, initializers: Initializers) -> None:
-    """Give ``model`` its initializers and a ``value_info`` for every value, in place.
+def complete(model: ModelProto, initializers: Initializers) -> dict[str, Array]:
+    """Give ``model`` a ``value_info`` for every value, in place; returned are the initializers that it needs.
 
     Shape inference runs on a skeleton in which large initializers are inputs, since it copies the model.
     """
@@ -23,14 +23,15 @@ def complete(model: ModelProto, initializers: Initializers) -> None:
     skeleton.CopyFrom(model)
     for name, array in initializers.among(wanted):
         if array.nbytes <= _SMALL:
-            write_tensor(skeleton.graph, name, array)
+            skeleton.graph.initializer.append(to_tensor(name, array))
         else:
             known = TensorType(DType.of_numpy(array.dtype), array.shape)
             skeleton.graph.input.append(value_info(name, known))
     try:
         inferred = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
     except shape_inference.InferenceError as error:
-        raise ExportError(f"the ONNX graph contradicts TensorFlow's shapes: {error}") from error
+        hint = "--input with other sizes may avoid it; a fault of the exporter all the same"
+        raise ExportError(f"the ONNX graph contradicts TensorFlow's shapes: {error}", hint=hint) from error
     infos = {info.name: info for info in inferred.graph.value_info}
     del model.graph.value_info[:]
     for node in model.graph.node:
@@ -38,8 +39,7 @@ def complete(model: ModelProto, initializers: Initializers) -> None:
     outputs = {info.name: info for info in inferred.graph.output}
     for output in model.graph.output:
         output.CopyFrom(outputs[output.name])
-    for name, array in initializers.among(wanted):
-        write_tensor(model.graph, name, array)
+    return dict(initializers.among(wanted))
 
 
 def _reads(node: object) -> list[str]:

@@ -73,11 +73,17 @@ def _value(graph: Graph, tensor: str, value: Any) -> Array:
         )
     if node.op not in SETTABLE:
         raise InferenceError(
-            f"cannot set {node.name}: it is a {node.op}, not a placeholder, variable or constant", node=node.name
+            f"cannot set {node.name}: it is a {node.op}, not a placeholder, variable or constant",
+            hint="bnfold inspect lists the inputs",
+            node=node.name
         )
     dtype = node.attrs["dtype"]
     number = np.asarray(value)
     if dtype.numpy is None or number.dtype.kind not in "bif" or (number.dtype.kind == "f" and not dtype.is_floating):
-        raise InferenceError(f"cannot set {node.name} to {value!r}: it is of type {dtype.name}", node=node.name)
+        raise InferenceError(
+            f"cannot set {node.name} to {value!r}: it is of type {dtype.name}",
+            hint=f"give a {dtype.name}",
+            node=node.name,
+        )
     array: Array = number.astype(dtype.numpy)
     return array

@@ -22,7 +22,10 @@ def existing_tensor(graph: Graph, name: str) -> str:
     count = _output_count(node.op, node.attrs)
     if count is not None and output_index(tensor) >= count:
         plural = "output" if count == 1 else "outputs"
-        raise InferenceError(f"no tensor {tensor} in the graph: {node.name} is a {node.op} with {count} {plural}")
+        raise InferenceError(
+            f"no tensor {tensor} in the graph: {node.name} is a {node.op} with {count} {plural}",
+            hint=f"{node.name}:0 is the first output",
+        )
     return tensor
 
 

@@ -128,7 +128,11 @@ def _averaged(
         )
     for name, found in shadows.items():
         if len(found) > 1:
-            raise InferenceError(f"variable {name} has several averages: {', '.join(found)}", node=name)
+            raise InferenceError(
+                f"variable {name} has several averages: {', '.join(found)}",
+                hint="--rename-variables FROM=TO reads the one you mean in its place",
+                node=name,
+            )
     chosen = {name: found[0] for name, found in shadows.items()}
     if absent := [shadow for shadow in chosen.values() if _is_absent(source, shadow)]:
         raise InferenceError(

@@ -22,6 +22,7 @@ CALL_OPS: Mapping[str, str] = {
 
 _MOST_NODES = 1_000_000
 _DEEPEST = 100
+_DAMAGED = "the file is damaged: copy it again, or save the model again"
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,12 @@ class _Inliner:
 
     def _flatten(self, name: str, call: Node, depth: int) -> Function:
         if name not in self._library:
-            raise LoadError(f"{call.name} calls {name!r}, a function that the file lacks or garbles", node=call.name)
+            raise LoadError(
+                f"{call.name} calls {name!r}, a function that the file lacks or garbles", hint=_DAMAGED, node=call.name
+            )
         if name not in self._flat:
             if depth > _DEEPEST:
-                raise LoadError(f"functions call functions more than {_DEEPEST} deep", node=call.name)
+                raise LoadError(f"functions call functions more than {_DEEPEST} deep", hint=_DAMAGED, node=call.name)
             self._flat[name] = None  # entered
             function = self._library[name]
             nodes, moved = self.inline(function.graph, depth=depth + 1)
@@ -149,7 +152,9 @@ class _Inliner:
         """Count before copying: thirty functions that each call the one before twice would be a billion nodes."""
         self._count += nodes
         if self._count > _MOST_NODES:
-            raise LoadError(f"inlining the graph's functions gives more than {_MOST_NODES} nodes", node=call.name)
+            raise LoadError(
+                f"inlining the graph's functions gives more than {_MOST_NODES} nodes", hint=_DAMAGED, node=call.name
+            )
 
 
 def _references(values: Iterable[Any]) -> Iterator[FunctionRef]:
@@ -165,6 +170,7 @@ def _copy(call: Node, body: Function, taken: set[str]) -> tuple[list[Node], tupl
     if len(call.inputs) != len(body.inputs):
         raise LoadError(
             f"{call.name} gives {len(call.inputs)} arguments to {body.name}, which takes {len(body.inputs)}",
+            hint=_DAMAGED,
             node=call.name,
         )
     arguments = dict(zip(body.inputs, call.inputs, strict=True))
@@ -221,7 +227,7 @@ def _follow(tensor: str, moved: Mapping[str, str]) -> str:
         if tensor not in moved:
             return tensor
         tensor = moved[tensor]
-    raise LoadError(f"{tensor} is its own input")
+    raise LoadError(f"{tensor} is its own input", hint=_DAMAGED)
 
 
 def _rewire(node: Node, moved: Mapping[str, str], ends: Mapping[str, tuple[str, ...]]) -> Node:

@@ -36,6 +36,8 @@ _ZIP = b"PK\x03\x04"
 _CONFIG = "config.json"
 _METADATA = "metadata.json"
 _LARGEST_CONFIG = 1 << 28
+_DENSEST = 100
+"""Bytes that one byte of a ``.keras`` file may unpack to. Keras does not compress; what deflates best does to 1000."""
 
 
 def load_keras_file(request: Request) -> SourceModel:
@@ -153,6 +155,9 @@ _COPY = "the file is damaged or was not copied whole; copy it again"
 def _config_in_zip(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > max(_LARGEST_CONFIG, _DENSEST * path.stat().st_size):
+                raise LoadError(f"{path.name} claims to unpack to {unpacked} bytes", hint=_COPY)
             if archive.getinfo(_CONFIG).file_size > _LARGEST_CONFIG:
                 raise LoadError(f"{path.name} claims a model description of more than 256 MiB", hint=_COPY)
             return archive.read(_CONFIG).decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,12 @@ AT_ONCE = 8
 """Samples run together where the batch is open."""
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+
+_TEXT = "OSU"
+"""Kinds of numpy's dtypes that hold strings."""
+
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What numpy and zipfile raise on damaged files."""
 
 
 def data_label(data: Data) -> str:
@@ -82,17 +90,25 @@ def _read(
         return
     if path.suffix not in (".npz", ".npy"):
         raise VerificationError(f"{path.name} is no kind of data", hint="pass .npz, .npy or a folder of images")
+    content = _content(path)
+    yield content if isinstance(content, np.ndarray) else _named(content, inputs, path.name)
+
+
+def _content(path: Path) -> Array | dict[str, Array]:
     try:
         loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return dict(loaded)
     except FileNotFoundError as error:
-        raise VerificationError(f"no data at {path}") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise VerificationError(f"{path.name} cannot be read: {error}") from error
-    if isinstance(loaded, np.ndarray):
-        yield loaded
-        return
-    with loaded:
-        yield _named(dict(loaded), inputs, path.name)
+        raise VerificationError(f"no data at {path}", hint="pass .npz, .npy or a folder of images") from error
+    except _UNREADABLE as error:
+        # Of objects and of what is no array at all numpy says to allow pickles; nothing from a file is executed.
+        why = "it holds no arrays of numbers" if "pickle" in str(error) else str(error)
+        raise VerificationError(
+            f"{path.name} cannot be read: {why}", hint="write it with np.save or np.savez"
+        ) from error
 
 
 def _named(arrays: dict[str, Array], inputs: Sequence[Endpoint], label: str) -> Mapping[str, Array] | Array:
@@ -137,12 +153,19 @@ def _fitted(array: Array, endpoint: Endpoint, shape: Shape) -> Array:
     fits = array.ndim == len(shape) and all(
         size in (None, given) for size, given in zip(shape[1:], array.shape[1:], strict=True)
     )
+    hint = "the first axis is the samples; bnfold inspect shows what each input takes"
     if not fits:
         wanted = ", ".join("?" if size is None else str(size) for size in shape)
-        raise VerificationError(f"data of shape {array.shape} for input {endpoint.name}, which takes ({wanted})")
-    if endpoint.dtype.numpy is None:
-        raise VerificationError(f"input {endpoint.name} is a {endpoint.dtype}, which no array holds")
-    return array.astype(endpoint.dtype.numpy, copy=False)
+        raise VerificationError(
+            f"data of shape {array.shape} for input {endpoint.name}, which takes ({wanted})", hint=hint
+        )
+    dtype = endpoint.dtype.numpy
+    if dtype is None:
+        hint = "name other inputs with --input"
+        raise VerificationError(f"input {endpoint.name} is a {endpoint.dtype}, which no array holds", hint=hint)
+    if (array.dtype.kind in _TEXT) != (np.dtype(dtype).kind in _TEXT):
+        raise VerificationError(f"data of {array.dtype} for input {endpoint.name}, a {endpoint.dtype}", hint=hint)
+    return array.astype(dtype, copy=False)
 
 
 def _chunks(feeds: Feeds, inputs: Sequence[Endpoint], shapes: Mapping[str, Shape]) -> Iterator[tuple[Feeds, int]]:
@@ -178,7 +201,9 @@ def _images(
         try:
             image = tf.io.decode_image(path.read_bytes(), channels=channels or 3, expand_animations=False)
         except tf.errors.InvalidArgumentError as error:
-            raise VerificationError(f"{path.name} is not an image: {error.message}") from error
+            raise VerificationError(
+                f"{path.name} is not an image", hint="TensorFlow reads PNG, JPEG, BMP and GIF"
+            ) from error
         image = tf.image.resize(image, (height or image.shape[0], width or image.shape[1])).numpy()
         scale = 1.0 if ranges[inputs[0].tensor].high > 2 else 1 / 255
         yield (np.moveaxis(image, -1, 0) if first else image) * scale

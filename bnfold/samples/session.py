@@ -13,6 +13,8 @@ from bnfold.graph.stages import InferenceGraph
 from bnfold.graph.tensorflow import tensorflow
 from bnfold.samples.float64 import widen
 
+_OTHERS = "an input may take only some sizes or values: --data with samples that it takes, --input with its sizes"
+
 
 class Reference:
     """TensorFlow running an inference graph.
@@ -30,7 +32,9 @@ class Reference:
         try:
             self._session = Session(self._nodes)
         except ValueError as error:
-            raise VerificationError(f"TensorFlow refuses the inference graph: {_first_line(error)}") from error
+            raise VerificationError(
+                f"TensorFlow refuses the inference graph: {_first_line(error)}", hint=_OTHERS
+            ) from error
 
     def __contains__(self, node: object) -> bool:
         return node in self._nodes
@@ -47,7 +51,7 @@ class Reference:
         try:
             values = self._session.run(fetches or self.outputs, feeds)
         except (tf.errors.OpError, ValueError) as error:
-            raise VerificationError(f"TensorFlow: {_first_line(error)}") from error
+            raise VerificationError(f"TensorFlow: {_first_line(error)}", hint=_OTHERS) from error
         return [np.asarray(value) for value in values]
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,19 @@ FORMAT = 1
 """Version of the certificate's layout."""
 
 
-def model_fingerprint(model: onnx.ModelProto | OnnxModel | str | Path) -> str:
+def model_fingerprint(
+    model: onnx.ModelProto | OnnxModel | str | Path, *, initializers: Iterable[onnx.TensorProto] | None = None
+) -> str:
     """SHA-256 of a model: its graph, and its weights wherever they are kept.
 
     The ``metadata_props`` are left out, since the certificate itself is kept there. A model has the same fingerprint
     in memory, in one file, and with its weights beside the file.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto, OnnxModel or path
+    initializers : iterable of onnx.TensorProto, optional
+        Its initializers, where ``model`` is a proto without them.
 
     Raises
     ------
@@ -39,7 +47,7 @@ def model_fingerprint(model: onnx.ModelProto | OnnxModel | str | Path) -> str:
         getattr(shell.graph, field).extend(getattr(proto.graph, field))
     digest = hashlib.sha256(shell.SerializeToString(deterministic=True))
     folder = "" if file.path is None else str(file.path.parent)
-    for tensor in proto.graph.initializer:
+    for tensor in proto.graph.initializer if initializers is None else initializers:
         digest.update(f"{tensor.name} {tensor.data_type} {list(tensor.dims)}".encode())
         digest.update(_content(tensor, folder))
     return digest.hexdigest()
@@ -51,7 +59,8 @@ def _content(tensor: Any, folder: str) -> bytes:
     try:
         array = numpy_helper.to_array(tensor, folder)
     except (OSError, ValueError) as error:
-        raise VerificationError(f"the weights of {tensor.name} cannot be read: {error}") from error
+        hint = "the files that hold the weights must be beside the model"
+        raise VerificationError(f"the weights of {tensor.name} cannot be read: {error}", hint=hint) from error
     return repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
 
 

@@ -99,7 +99,10 @@ class Runtime:
             self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class but this one
             tool = f"onnxruntime {onnxruntime.__version__} (optimisations {mode})"
-            raise VerificationError(f"{tool} refuses {model.label}: {_first_line(error)}") from error
+            hint = (
+                "export it again, with all files that hold its weights beside it; another --opset may suit onnxruntime"
+            )
+            raise VerificationError(f"{tool} refuses {model.label}: {_first_line(error)}", hint=hint) from error
         self.mode = mode
 
     def run(self, fetches: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
@@ -113,7 +116,10 @@ class Runtime:
         try:
             values = self._session.run(list(fetches), {name: np.asarray(x, order="C") for name, x in feeds.items()})
         except Exception as error:
-            raise VerificationError(f"onnxruntime (optimisations {self.mode}): {_first_line(error)}") from error
+            hint = "an input may take only some sizes or values: --data with samples that it takes"
+            raise VerificationError(
+                f"onnxruntime (optimisations {self.mode}): {_first_line(error)}", hint=hint
+            ) from error
         return [np.asarray(value) for value in values]
 
 

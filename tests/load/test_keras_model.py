@@ -157,6 +157,18 @@ def test_pickled_function_is_refused_when_a_config_holds_one(tmp_path, monkeypat
         load(tmp_path / "model.keras")
 
 
+@pytest.mark.parametrize("member", ["config.json", "metadata.json", "model.weights.h5"])
+def test_archive_is_refused_when_it_unpacks_to_much_more_than_it_is(tmp_path, monkeypatch, member):
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("the file was handed to Keras"))
+    contents = {"config.json": "{}", member: bytes(300 << 20)}
+    with zipfile.ZipFile(tmp_path / "model.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    with pytest.raises(LoadError, match=r"claims to unpack to 3145728\d\d bytes") as refusal:
+        load(tmp_path / "model.keras")
+    assert refusal.value.hint
+
+
 def test_file_is_read_when_its_name_is_not_kerass(tmp_path, keras_model, image, computed):
     keras_model.save(tmp_path / "model.h5")
     (tmp_path / "model.h5").rename(tmp_path / "weights.hdf")
