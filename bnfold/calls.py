@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,15 +65,16 @@ def load(source: Any, options: SourceOptions) -> SourceModel:
 def infer(source: SourceModel, options: SourceOptions) -> InferenceGraph:
     from bnfold.inference import infer
 
-    return infer(
+    inference = infer(
         source,
-        inputs=options.inputs,
+        inputs=options.shapes(),
         outputs=options.outputs,
         set_values=options.set_values,
         bind=options.bind,
         missing_statistics=options.missing_statistics,
         weights=options.weights,
     )
+    return replace(inference, inputs=tuple(map(options.named, inference.inputs)))
 
 
 def fold(reference: InferenceGraph, fold: bool, keep: str | None, strict: bool) -> Folding:

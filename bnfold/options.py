@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from bnfold.graph import tensor_name
 
 if TYPE_CHECKING:
     from bnfold.graph import Shape
+    from bnfold.graph.stages import Endpoint
     from bnfold.samples import Data
 
 MissingStatistics = Literal["refuse", "initial"]
+InputShape = tuple[int | str | None, ...]
+"""As a user writes it: None for any size, a word for any size with a name."""
+
 Weights = Literal["auto", "trained", "ema"]
 
 
 class ReadingKeywords(TypedDict, total=False):
     """The fields of `SourceOptions` that are words and numbers, as keyword arguments."""
 
-    inputs: Mapping[str, Shape | None] | None
+    inputs: Mapping[str, InputShape | None] | None
     outputs: Sequence[str] | None
     set_values: Mapping[str, Any]
     bind: Mapping[str, tuple[str, str]]
@@ -42,7 +48,8 @@ class SourceOptions:
     Attributes
     ----------
     inputs : mapping of str to (shape or None), or None
-        Input tensors by name; a shape (None in it: any size) replaces the one in the graph. None: found.
+        Input tensors by name; a shape replaces the one in the graph: None in it is any size, and a word is any size
+        that has this name in the file. None: found.
     outputs : sequence of str or None
         None: found.
     set_values : mapping of str to scalar
@@ -64,7 +71,7 @@ class SourceOptions:
         Layers and functions that a Keras file uses and Keras does not have.
     """
 
-    inputs: Mapping[str, Shape | None] | None = None
+    inputs: Mapping[str, InputShape | None] | None = None
     outputs: Sequence[str] | None = None
     set_values: Mapping[str, Any] = field(default_factory=dict)
     bind: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -75,6 +82,21 @@ class SourceOptions:
     signature: str | None = None
     model: Any = None
     custom_objects: Mapping[str, Any] = field(default_factory=dict)
+
+    def shapes(self) -> dict[str, Shape | None] | None:
+        """``inputs`` with None for every size that is not a number."""
+        if self.inputs is None:
+            return None
+        return {
+            name: None if shape is None else tuple(size if isinstance(size, int) else None for size in shape)
+            for name, shape in self.inputs.items()
+        }
+
+    def named(self, endpoint: Endpoint) -> Endpoint:
+        """The input ``endpoint`` with the user's names for its sizes."""
+        given = {tensor_name(name): shape for name, shape in (self.inputs or {}).items()}.get(endpoint.name)
+        dims = tuple(size if isinstance(size, str) else None for size in given or ())
+        return replace(endpoint, dims=dims) if any(dims) else endpoint
 
     def as_json(self) -> dict[str, Any]:
         """The options that are not at their defaults; objects in memory are left out."""

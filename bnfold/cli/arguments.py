@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bnfold.graph import Shape
-    from bnfold.options import ReadingKeywords
+    from bnfold.options import InputShape, ReadingKeywords
 
 
 class MissingStatistics(str, Enum):
@@ -40,7 +39,7 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="NAME[=SHAPE]",
-        help="An input tensor; in its shape ?,224,224,3 a ? or a word is any size.",
+        help="An input tensor; in its shape N,?,?,3 a ? is any size, a word one with a name.",
     ),
 ]
 Output = Annotated[list[str] | None, typer.Option("--output", metavar="NAME", help="An output tensor.")]
@@ -111,15 +110,15 @@ def how(
     }
 
 
-def _input(text: str) -> tuple[str, Shape | None]:
-    """``images=?,224,224,3`` → name and shape; a word in place of a size means any size."""
+def _input(text: str) -> tuple[str, InputShape | None]:
+    """``images=N,?,?,3`` → name and shape; ``?`` is any size, a word any size with a name."""
     name, given, sizes = text.partition("=")
     if not given:
         return name, None
     parts = [part.strip() for part in sizes.strip("[]()").split(",")] if sizes.strip("[]() ") else []
     if bad := [part for part in parts if not re.fullmatch(r"-1|\?|\w+", part)]:
         raise typer.BadParameter(f"{bad[0]!r} is not a size", param_hint="--input")
-    return name, tuple(int(part) if part.isdecimal() else None for part in parts)
+    return name, tuple(int(part) if part.isdecimal() else None if part in ("?", "-1") else part for part in parts)
 
 
 def _pairs(option: str, texts: list[str] | None) -> Iterator[tuple[str, str]]:

@@ -51,14 +51,20 @@ def declare_input(scope: Scope, endpoint: Endpoint) -> None:
     name = scope.names.take(scope.exported[endpoint.tensor])
     known = scope.graph.type_of(endpoint.tensor) or TensorType(endpoint.dtype, endpoint.shape)
     if known.dtype.onnx is None:
-        raise ExportError(f"input {endpoint.name} is a {known.dtype}, which ONNX has no type for", node=endpoint.name)
+        raise ExportError(
+            f"input {endpoint.name} is a {known.dtype}, which ONNX has no type for",
+            hint="name tensors after it with --input",
+            node=endpoint.name,
+        )
     permutation = scope.layouts.stored.get(endpoint.tensor)
     known = stored_type(known, permutation)
     scope.onnx.inputs.append(name)
     scope.onnx.types[name] = known
     if known.shape is not None:
         axes = permutation or range(len(known.shape))
-        named = [(axis, _dim_name(scope, name, axis), size) for axis, size in zip(axes, known.shape, strict=True)]
+        named = [
+            (axis, _dim_name(scope, endpoint, name, axis), size) for axis, size in zip(axes, known.shape, strict=True)
+        ]
         scope.onnx.dims[name] = tuple(dim if size is None else size for _, dim, size in named)
         scope.dim_names.update({f"{endpoint.tensor}[{axis}]": dim for axis, dim, size in named if size is None})
     if permutation is not None:
@@ -66,10 +72,12 @@ def declare_input(scope: Scope, endpoint: Endpoint) -> None:
     scope.bind_input(endpoint.tensor, name)
 
 
-def _dim_name(scope: Scope, name: str, axis: int) -> str:
-    """The first axis of the first input is the batch. Other inputs may have another size: a runtime takes sizes of
-    the same name for equal, and gives them the same memory.
+def _dim_name(scope: Scope, endpoint: Endpoint, name: str, axis: int) -> str:
+    """The user's name, else N for the first axis of the first input: the batch. Other inputs may have another size: a
+    runtime takes sizes of the same name for equal, and gives them the same memory.
     """
+    if axis < len(endpoint.dims) and (given := endpoint.dims[axis]) is not None:
+        return given
     taken = any("N" in dims for dims in scope.onnx.dims.values())
     return "N" if axis == 0 and not taken else f"{name.removesuffix(':0')}_dim{axis}"
 

@@ -139,6 +139,8 @@ class Endpoint:
         Why it was chosen: ``signature serving_default``, ``float placeholder``, ``where the queue was cut`` …
     alternatives : tuple of str
         The runners-up.
+    dims : tuple of (str or None)
+        The user's names for sizes that are known only at run time; empty where there are none.
     """
 
     name: str
@@ -147,6 +149,7 @@ class Endpoint:
     shape: Shape | None
     reason: str = ""
     alternatives: tuple[str, ...] = ()
+    dims: tuple[str | None, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {

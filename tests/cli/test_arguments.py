@@ -20,12 +20,12 @@ def how(**texts: list[str] | None) -> dict[str, object]:
     [
         ("images", ("images", None)),
         ("images:0", ("images:0", None)),
-        ("images:0=N,224,224,3", ("images:0", (None, 224, 224, 3))),
+        ("images:0=N,224,?,3", ("images:0", ("N", 224, None, 3))),
         ("x=[?, -1, 8]", ("x", (None, None, 8))),
         ("scale=[]", ("scale", ())),
     ],
 )
-def test_input_is_a_name_and_a_shape(text: str, expected: tuple[str, tuple[int | None, ...] | None]) -> None:
+def test_input_is_a_name_and_a_shape(text: str, expected: tuple[str, tuple[int | str | None, ...] | None]) -> None:
     assert how(inputs=[text])["inputs"] == dict([expected])
 
 

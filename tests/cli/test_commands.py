@@ -117,6 +117,15 @@ def test_output_is_found_by_its_name_without_an_index(sample_model: Find, tmp_pa
     assert [output.name for output in onnx.load(tmp_path / "net.onnx").graph.output] == [f"{inner}:0"]
 
 
+def test_sizes_have_the_names_they_are_given(sample_model: Find, tmp_path: Path) -> None:
+    target = tmp_path / "net.onnx"
+    result = bnfold("convert", sample_model("phase_train"), target, "--input", "signal=batch,20", "--no-check")
+    assert result.exit_code == 0, result.output
+    (given,) = onnx.load(target).graph.input
+    assert [dim.dim_param or dim.dim_value for dim in given.type.tensor_type.shape.dim] == ["batch", 20]
+    assert bnfold("check", target, *FAST).exit_code == 0
+
+
 # check
 
 
