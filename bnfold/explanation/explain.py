@@ -58,7 +58,8 @@ def explain(
     norm = find_layer(reference, layer)
     if not 0 <= channel < norm.moving_mean.size:
         raise InferenceError(
-            f"{norm.name} has no channel {channel}", hint=f"its channels are 0 to {norm.moving_mean.size - 1}"
+            f"{norm.name} has channels 0 to {norm.moving_mean.size - 1}, not {channel}",
+            hint="--channel counts from 0",
         )
     x, label = _values_before(reference, norm, data, samples, seed)
     axis = x.ndim - 1 if norm.channel_axis is None else norm.channel_axis
