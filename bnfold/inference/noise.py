@@ -148,6 +148,8 @@ class Noise:
             return "constant"
         if node.op in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault") or node.op in VARIABLES:
             return "constant" if _may_be_scalar(node) else "data"
+        if _is_fed_element(node, self.graph):
+            return "constant"
         if any(isinstance(value, FunctionRef) for value in node.attrs.values()):
             return "data"
         inputs = node.inputs[:1] if node.op in ("Switch", "RefSwitch") else node.inputs
@@ -171,7 +173,7 @@ class Noise:
             return Distribution(_normal_quantiles(), node.name)
         if node.op == "Const":
             return _constant(node)
-        if not node.inputs or node.op == "PlaceholderWithDefault":
+        if not node.inputs or node.op == "PlaceholderWithDefault" or _is_fed_element(node, self.graph):
             return Distribution(np.array([GUESS]), guessed=True)
         if node.op in FIRST_INPUT:
             return self.distribution(node.inputs[0])
@@ -203,6 +205,17 @@ def _may_be_scalar(node: Node) -> bool:
     if dtype is not None and dtype.name in ("string", "resource", "variant") and node.op != "VarHandleOp":
         return False
     return not shape
+
+
+def _is_fed_element(node: Node, graph: Graph) -> bool:
+    """One element of a vector that is fed: ``keep_probabilities[2]``, with one for each layer."""
+    if node.op != "StridedSlice" or node.attrs["shrink_axis_mask"] != 1:
+        return False
+    vector = graph.find_producer(node.inputs[0])
+    if vector is None or vector.op not in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"):
+        return False
+    shape, dtype = vector.attrs.get("shape"), vector.attrs.get("dtype")
+    return shape is not None and len(shape) == 1 and dtype is not None and bool(dtype.is_floating)
 
 
 def _constant(node: Node) -> Distribution | None:

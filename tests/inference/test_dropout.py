@@ -88,6 +88,11 @@ def with_a_keep_probability_that_is_fed(x: Any) -> Any:
 
 
 @layer("dropout")
+def with_one_of_several_keep_probabilities_that_are_fed(x: Any) -> Any:
+    return v1.nn.dropout(x, keep_prob=v1.placeholder(tf.float32, [None], "keep_each")[1])
+
+
+@layer("dropout")
 def with_a_keep_probability_that_has_a_default(x: Any) -> Any:
     return v1.nn.dropout(x, keep_prob=v1.placeholder_with_default(0.5, [], "keep"))
 
