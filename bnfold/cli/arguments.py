@@ -19,11 +19,6 @@ class MissingStatistics(str, Enum):
     initial = "initial"
 
 
-class Layout(str, Enum):
-    tensorflow = "tensorflow"
-    nchw = "nchw"
-
-
 class Weights(str, Enum):
     auto = "auto"
     trained = "trained"
@@ -100,11 +95,11 @@ def how(
     return {
         "inputs": dict(map(_input, inputs)) if inputs else None,
         "outputs": outputs or None,
-        "set_values": {name: _scalar(value) for name, value in _pairs("--set", set_values)},
-        "bind": {layer: _two(value) for layer, value in _pairs("--bind", bind)},
+        "set_values": {name: _scalar(value) for name, value in pairs("--set", set_values)},
+        "bind": {layer: _two(value) for layer, value in pairs("--bind", bind)},
         "missing_statistics": missing_statistics.value,
         "weights": weights.value,
-        "rename_variables": dict(_pairs("--rename-variables", rename_variables)),
+        "rename_variables": dict(pairs("--rename-variables", rename_variables)),
         "tags": tags,
         "signature": signature,
     }
@@ -121,7 +116,7 @@ def _input(text: str) -> tuple[str, InputShape | None]:
     return name, tuple(int(part) if part.isdecimal() else None if part in ("?", "-1") else part for part in parts)
 
 
-def _pairs(option: str, texts: list[str] | None) -> Iterator[tuple[str, str]]:
+def pairs(option: str, texts: list[str] | None) -> Iterator[tuple[str, str]]:
     for text in texts or ():
         name, given, value = text.partition("=")
         if not (name and given):
@@ -129,9 +124,18 @@ def _pairs(option: str, texts: list[str] | None) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
+def layouts(texts: list[str] | None) -> str | dict[str, str]:
+    """``nchw`` for all inputs and outputs, or ``images=nchw`` for those that are named."""
+    texts = texts or ["tensorflow"]
+    named = dict(pairs("--layout", texts)) if "=" in "".join(texts) else {}
+    if bad := [word for word in (named.values() or texts) if word not in ("tensorflow", "nchw")]:
+        raise typer.BadParameter(f"{bad[0]!r} is neither tensorflow nor nchw", param_hint="--layout")
+    return named or texts[-1]
+
+
 def new_names(rename: list[str] | None) -> dict[str, str]:
     """``--rename OLD=NEW``, by old name."""
-    return dict(_pairs("--rename", rename))
+    return dict(pairs("--rename", rename))
 
 
 def _scalar(text: str) -> bool | int | float | str:

@@ -17,7 +17,6 @@ from bnfold.cli.arguments import (
     Input,
     Junit,
     Layers,
-    Layout,
     Missing,
     MissingStatistics,
     Output,
@@ -32,6 +31,7 @@ from bnfold.cli.arguments import (
     Weights,
     WhichWeights,
     how,
+    layouts,
     new_names,
     valid_regex,
 )
@@ -58,8 +58,9 @@ def convert(
     strict: Annotated[bool, typer.Option("--strict", help="Make warnings errors.")] = False,
     opset: Annotated[int | None, typer.Option("--opset", min=13, max=26, help="ONNX opset to write.")] = None,
     layout: Annotated[
-        Layout, typer.Option("--layout", help="How images come in and go out: as in TensorFlow, or channels first.")
-    ] = Layout.tensorflow,
+        list[str] | None,
+        typer.Option("--layout", metavar="[NAME=]nchw", help="Images, or those named, come and go channels first."),
+    ] = None,
     rename: Annotated[
         list[str] | None, typer.Option("--rename", metavar="OLD=NEW", help="New name of an input or output.")
     ] = None,
@@ -117,7 +118,7 @@ def convert(
                 target,
                 strict=strict,
                 opset=opset,
-                layout=layout.value,
+                layout=layouts(layout),
                 rename=new_names(rename),
                 half=half,
                 fold=not no_fold,

@@ -191,6 +191,15 @@ def _of_product(sizes: Sizes, node: Node) -> Values | None:
     return (*batch, first[-1 if turned[0] else -2], second[-2 if turned[1] else -1])
 
 
+def _of_resized(sizes: Sizes, node: Node) -> Values | None:
+    """Resized images keep the batch and the channels; their height and width are the second input."""
+    shape = sizes.shape(node.inputs[0])
+    if shape is None or len(shape) != 4:
+        return None
+    height, width = sizes.values(node.inputs[1]) or (None, None)
+    return (shape[0], height, width, shape[3])
+
+
 _BY_PLACEMENT: dict[type, Follow] = {
     Follows: _of_operands,
     Spatial: _of_window,
@@ -208,6 +217,7 @@ _BY_OP: dict[str, Follow] = {
     "MatMul": _of_product,
     "BatchMatMul": _of_product,
     "BatchMatMulV2": _of_product,
+    **dict.fromkeys(("ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"), _of_resized),
     "Fill": lambda sizes, node: sizes.values(node.inputs[0]),
     "BroadcastTo": lambda sizes, node: sizes.values(node.inputs[1]),
 }

@@ -69,3 +69,17 @@ def test_argument_is_a_usage_error_when_it_has_no_two_sides(texts: dict[str, lis
 def test_keep_is_a_usage_error_when_it_is_no_regular_expression() -> None:
     with pytest.raises(typer.BadParameter, match="unterminated"):
         arguments.valid_regex("[")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [(None, "tensorflow"), (["nchw"], "nchw"), (["x=nchw", "y:0=tensorflow"], {"x": "nchw", "y:0": "tensorflow"})],
+)
+def test_layout_is_one_for_all_or_one_by_name(texts: list[str] | None, expected: str | dict[str, str]) -> None:
+    assert arguments.layouts(texts) == expected
+
+
+@pytest.mark.parametrize("texts", [["nhwc"], ["x=NCHW"], ["x=nchw", "nchw"]])
+def test_layout_is_a_usage_error_when_it_is_no_layout(texts: list[str]) -> None:
+    with pytest.raises(typer.BadParameter):
+        arguments.layouts(texts)

@@ -113,3 +113,12 @@ def test_flattening_an_image_needs_no_shape_op_when_all_sizes_are_unknown():
     feeds = {"x": random(2, 3, 4, 6)}, {"x": random(1, 5, 2, 6)}
     model = assert_lowers(build, *feeds, shapes={"x": (None, None, None, 6)})
     assert op_types(model) == ["Relu", "Reshape"]
+
+
+def test_resized_images_keep_the_names_of_their_sizes():
+    def build(x):
+        return tf.compat.v1.image.resize_bilinear(tf.nn.relu(x), tf.shape(x)[1:3])
+
+    model = assert_lowers(build, {"x": random(2, 3, 4, 6)}, shapes={"x": (None, None, None, 6)})
+    given, made = (value.type.tensor_type.shape.dim for value in (model.graph.input[0], model.graph.output[0]))
+    assert [dim.dim_param or dim.dim_value for dim in made] == [dim.dim_param or dim.dim_value for dim in given]
