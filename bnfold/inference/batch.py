@@ -14,6 +14,11 @@ from bnfold.inference.shapes import forward_of
 PROBE = 7
 """A batch size that no graph fixes by chance."""
 
+CONVOLUTIONS = frozenset(
+    {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3DBackpropInputV2", "Dilation2D"}
+)
+"""Ops whose second input is a kernel, as tall as a batch perhaps, but no batch."""
+
 
 def free_batch(
     graph: Graph, inputs: list[Endpoint], outputs: list[str], *, fixed: Collection[str], piped: Collection[str]
@@ -45,9 +50,10 @@ def free_batch(
     if len(sizes) != 1:
         return inputs, {}
     [size] = sizes
+    kernels = {node.inputs[1] for node in graph if node.op in CONVOLUTIONS}
 
     def free(endpoint: Endpoint, batch: int | None) -> Endpoint:
-        if endpoint.name in fixed or not endpoint.shape or endpoint.shape[0] != size:
+        if endpoint.name in fixed or not endpoint.shape or endpoint.shape[0] != size or endpoint.tensor in kernels:
             return endpoint
         return replace(endpoint, shape=(batch, *endpoint.shape[1:]))
 
@@ -67,14 +73,21 @@ def free_batch(
 
 
 def _follows(graph: Graph, inputs: Mapping[str, Shape | None], outputs: list[str], batch: int) -> bool:
-    """Whether all outputs have ``batch`` rows when the inputs have the shapes given."""
+    """Whether all outputs have ``batch`` rows when the inputs have the shapes given, and as many axes as before."""
     shapes = {node_name(tensor): shape for tensor, shape in inputs.items() if shape is not None}
     try:
         types = infer_types(graph, shapes={name: shape for name, shape in shapes.items() if name in graph})
     except ValueError:
         return False
-    found = [types[tensor].shape for tensor in outputs if tensor in types]
-    return all(shape is None or (shape and shape[0] in (None, batch)) for shape in found)
+    found = {tensor: types[tensor].shape for tensor in outputs if tensor in types}
+    doubtful = {tensor: shape for tensor, shape in found.items() if shape is None or len(shape) == batch}
+    if doubtful and any(_rank(infer_types(graph)[tensor].shape) != _rank(shape) for tensor, shape in doubtful.items()):
+        return False  # what was made longer is the sizes of a Reshape, as many as its axes
+    return all(shape is None or (shape and shape[0] in (None, batch)) for shape in found.values())
+
+
+def _rank(shape: Shape | None) -> int | None:
+    return None if shape is None else len(shape)
 
 
 def _row_by_row(graph: Graph, size: int) -> dict[str, Shape]:

@@ -181,6 +181,26 @@ def test_batch_is_free_when_the_queue_alone_fixes_it() -> None:
     assert interface.outputs[0].shape == (None, 3)
 
 
+def test_kernel_keeps_its_height_when_it_is_fed_and_as_tall_as_the_batch() -> None:
+    def net() -> None:
+        kernel = v1.placeholder(tf.float32, [3, 5, 2, 4], "kernel")
+        tf.nn.conv2d(v1.placeholder(tf.float32, [3, 8, 9, 2], "x"), kernel, 1, "SAME", name="y")
+
+    interface = find_interface(saved(net), inputs={"x": None, "kernel": None}, outputs=["y"])
+    assert [entry.shape for entry in interface.inputs] == [(None, 8, 9, 2), (3, 5, 2, 4)]
+    assert interface.outputs[0].shape == (None, 8, 9, 4)
+
+
+def test_sizes_keep_their_number_when_they_are_fed_and_as_many_as_the_rows() -> None:
+    def net() -> None:
+        x, sizes = v1.placeholder(tf.float32, [2, 6], "x"), v1.placeholder(tf.int32, [2], "sizes")
+        tf.reshape(x, sizes, name="y")
+
+    interface = find_interface(saved(net), inputs={"x": None, "sizes": None}, outputs=["y"])
+    assert [entry.shape for entry in interface.inputs] == [(2, 6), (2,)]
+    assert interface.outputs[0].shape == (None, None)
+
+
 def test_batch_is_free_when_only_a_dropout_that_goes_fixes_it() -> None:
     def net() -> None:
         target, x = queue()
