@@ -112,6 +112,8 @@ def convert(
     options = SourceOptions(**how)
     comparison = CheckOptions(samples, seed, rtol, atol, data, exact, layers)
     made = ExportOptions(opset, layout, rename or {}, half)
+    if place is not None and place.format == "pb" and made != ExportOptions():
+        raise ValueError(f"opset, layout, rename and half are of ONNX files, and {place.path} is a frozen graph")
     stages = calls.Stages(observe)
     loaded = stages.run("load", lambda: calls.load(source, options))
     reference = stages.run("infer", lambda: calls.infer(loaded, options))

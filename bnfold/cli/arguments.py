@@ -68,7 +68,7 @@ Rename = Annotated[
 Tags = Annotated[str | None, typer.Option("--tags", help="Tags of a SavedModel, with commas between.")]
 SignatureName = Annotated[str | None, typer.Option("--signature", help="Signature of a SavedModel.")]
 Samples = Annotated[int, typer.Option("--samples", min=1, help="How many random inputs to compare on.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of the random inputs.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the random inputs.")]
 Rtol = Annotated[float | None, typer.Option("--rtol", min=0, help="Relative tolerance in place of the default.")]
 Atol = Annotated[float | None, typer.Option("--atol", min=0, help="Absolute tolerance in place of the default.")]
 DataFrom = Annotated[

@@ -93,6 +93,9 @@ def convert(
     valid_regex(keep)
     if target.suffix not in FORMATS:
         raise typer.BadParameter(f"{target} ends in neither of {', '.join(FORMATS)}", param_hint="TARGET")
+    asked = {"--opset": opset, "--layout": layout, "--rename": rename, "--half": half}
+    if target.suffix == ".pb" and (vain := [option for option, given in asked.items() if given]):
+        raise typer.BadParameter(f"{', '.join(vain)}: for ONNX files only, not for {target}", param_hint="TARGET")
     reading = how(inputs, outputs, set_values, bind, missing_statistics, weights, rename_variables, tags, signature)
     with errors(as_json), progress(as_json) as observe:
         from bnfold.latency import measure_latency

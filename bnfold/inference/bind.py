@@ -95,7 +95,7 @@ def _typed(graph: Graph) -> Graph:
     except ValueError as error:
         _refuse_unknown_ops(graph)
         raise InferenceError(
-            f"TensorFlow refuses the graph: {error}", hint="check the shapes given with --input"
+            f"TensorFlow refuses the graph: {error}", hint="check the shapes given with --input; without any, the graph itself is damaged"
         ) from error
     typed = graph.copy()
     typed.types = types

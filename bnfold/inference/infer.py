@@ -189,7 +189,7 @@ def _frozen(
         inputs=_inputs(graph, interface.inputs),
         outputs=tuple(_typed(graph, endpoint) for endpoint in interface.outputs),
         batch_norms=norms,
-        notes=(*source.notes, *notes, *_on_defaults(defaults), *stored.notes(), *health),
+        notes=(*notes, *_on_defaults(defaults), *stored.notes(), *health),
     )
 
 

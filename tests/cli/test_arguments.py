@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
-from bnfold.cli import arguments
+import bnfold
+from bnfold.cli import app, arguments
 from bnfold.cli.arguments import MissingStatistics, Weights
 
 
@@ -83,3 +85,15 @@ def test_layout_is_one_for_all_or_one_by_name(texts: list[str] | None, expected:
 def test_layout_is_a_usage_error_when_it_is_no_layout(texts: list[str]) -> None:
     with pytest.raises(typer.BadParameter):
         arguments.layouts(texts)
+
+
+@pytest.mark.parametrize("option", [("--half",), ("--opset", "18"), ("--layout", "nchw"), ("--rename", "a=b")])
+def test_usage_is_wrong_when_a_frozen_graph_is_to_have_what_onnx_files_have(option: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, ["convert", "model", "net.pb", *option])
+    assert result.exit_code == 2
+    assert f"{option[0]}: for ONNX files only" in result.stderr
+
+
+def test_frozen_graph_is_a_value_error_when_it_is_to_be_half() -> None:
+    with pytest.raises(ValueError, match="are of ONNX files"):
+        bnfold.convert("model", "net.pb", half=True)
