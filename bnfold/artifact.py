@@ -15,6 +15,7 @@ from bnfold.results import ModelSummary
 if TYPE_CHECKING:
     import onnx
 
+    from bnfold.export import Lowered
     from bnfold.graph.stages import InferenceGraph
 
 
@@ -38,11 +39,29 @@ class Artifact(Protocol):
         """Write the model to ``path``."""
 
 
-@dataclass(frozen=True, eq=False)
 class OnnxFile:
-    """An ONNX model."""
+    """An ONNX model, put into one proto only when somebody asks for that.
 
-    model: onnx.ModelProto
+    Parameters
+    ----------
+    lowered : Lowered
+    """
+
+    def __init__(self, lowered: Lowered) -> None:
+        self._lowered = lowered
+        self._model: onnx.ModelProto | None = None
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """The model as one proto, which then is what is described, compared and written."""
+        if self._model is None:
+            self._model = self._lowered.to_proto()
+        return self._model
+
+    @property
+    def _shell(self) -> onnx.ModelProto:
+        """The model with all but its weights, and perhaps with them."""
+        return self._lowered.shell if self._model is None else self._model
 
     @property
     def comparable(self) -> onnx.ModelProto:
@@ -51,23 +70,24 @@ class OnnxFile:
     def summary(self, path: Path | None) -> ModelSummary:
         from bnfold.export import model_size
 
-        opset = next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
-        ops = Counter(node.op_type for node in self.model.graph.node)
-        size = model_size(self.model)
-        return ModelSummary(_text(path), "onnx", opset, self.model.ir_version, size, dict(sorted(ops.items())))
+        shell = self._shell
+        opset = next(entry.version for entry in shell.opset_import if entry.domain in ("", "ai.onnx"))
+        ops = Counter(node.op_type for node in shell.graph.node)
+        size = model_size(self._model or self._lowered)
+        return ModelSummary(_text(path), "onnx", opset, shell.ir_version, size, dict(sorted(ops.items())))
 
     def describe(self, entries: Mapping[str, str]) -> None:
-        metadata.attach(self.model, entries)
+        metadata.attach(self._shell, entries)
 
     def fingerprint(self) -> str:
         from bnfold.verify import model_fingerprint
 
-        return model_fingerprint(self.model)
+        return model_fingerprint(self._shell, initializers=self._lowered.tensors() if self._model is None else None)
 
     def write(self, path: Path) -> None:
         from bnfold.export import write
 
-        write(self.model, path)
+        write(self._model or self._lowered, path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,11 +95,10 @@ def fold(reference: InferenceGraph, fold: bool, keep: str | None, strict: bool) 
 def export(folding: Folding, target: Target | None, how: ExportOptions) -> Artifact:
     if target is not None and target.format == "pb":
         return FrozenFile(folding.inference)
-    from bnfold.export import DEFAULT_OPSET, export
+    from bnfold.export import DEFAULT_OPSET, lower
 
     opset = DEFAULT_OPSET if how.opset is None else how.opset
-    model = export(folding.inference, opset=opset, layout=how.layout, rename=how.rename, half=how.half)
-    return OnnxFile(model)
+    return OnnxFile(lower(folding.inference, opset=opset, layout=how.layout, rename=how.rename, half=how.half))
 
 
 def verify(

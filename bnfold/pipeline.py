@@ -159,11 +159,12 @@ def convert(
     if place is None:
         return conclude(compare(artifact.comparable))
     with place.staged() as staged:
-        artifact.write(staged)
+        if check:
+            artifact.write(staged)  # what is compared is the file
         conversion = conclude(compare(staged if place.format == "onnx" else artifact.comparable))
         if conversion.report.equal is False:
             raise OutputsDifferError(conversion.report, conversion)
-        artifact.write(staged)  # once more, now with the check's figures in its metadata
+        artifact.write(staged)  # perhaps once more, now with the check's figures in its metadata
     return conversion
 
 

@@ -1,8 +1,20 @@
 """export: an inference graph as an ONNX model."""
 
 from bnfold.export.call import Call
-from bnfold.export.export import export
+from bnfold.export.export import export, lower
+from bnfold.export.lowered import Lowered
 from bnfold.export.table import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, register_op
 from bnfold.export.write import model_size, write
 
-__all__ = ["DEFAULT_OPSET", "NEWEST_OPSET", "OLDEST_OPSET", "Call", "export", "model_size", "register_op", "write"]
+__all__ = [
+    "DEFAULT_OPSET",
+    "NEWEST_OPSET",
+    "OLDEST_OPSET",
+    "Call",
+    "Lowered",
+    "export",
+    "lower",
+    "model_size",
+    "register_op",
+    "write",
+]

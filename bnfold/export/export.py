@@ -11,6 +11,7 @@ from bnfold.export.bodies import with_bodies
 from bnfold.export.half import in_half_precision
 from bnfold.export.interface import declare_input, declare_outputs, exported_names, unknown_name
 from bnfold.export.layout import choose
+from bnfold.export.lowered import Lowered
 from bnfold.export.onnx_types import complete
 from bnfold.export.rewrites import all_rewrites
 from bnfold.export.scope import Scope
@@ -28,6 +29,38 @@ def export(
     half: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> ModelProto:
+    """`lower` an inference graph, and put it into one proto.
+
+    Parameters
+    ----------
+    inference, opset, layout, rename, half
+        As for `lower`.
+    metadata : mapping of str to str, optional
+        The model's ``metadata_props``.
+
+    Returns
+    -------
+    onnx.ModelProto
+        The same bytes for the same arguments.
+
+    Raises
+    ------
+    ExportError, ValueError
+        As for `lower`.
+    """
+    model = lower(inference, opset=opset, layout=layout, rename=rename, half=half).to_proto()
+    helper.set_model_props(model, dict(sorted((metadata or {}).items())))
+    return model
+
+
+def lower(
+    inference: InferenceGraph,
+    *,
+    opset: int = DEFAULT_OPSET,
+    layout: str | Mapping[str, str] = "tensorflow",
+    rename: Mapping[str, str] | None = None,
+    half: bool = False,
+) -> Lowered:
     """Lower an inference graph to ONNX.
 
     Parameters
@@ -43,13 +76,11 @@ def export(
         New names of inputs and outputs, by the old ones.
     half : bool
         Write float16 weights and compute in float16; inputs and outputs stay as they are.
-    metadata : mapping of str to str, optional
-        The model's ``metadata_props``.
 
     Returns
     -------
-    onnx.ModelProto
-        The same bytes for the same arguments.
+    Lowered
+        Its weights are views of the graph's where that can be.
 
     Raises
     ------
@@ -81,7 +112,7 @@ def export(
     scope.lower(outputs)
     declare_outputs(scope, inference.outputs, images_first)
     scope.onnx.drop_unread()
-    return _model(scope, metadata or {})
+    return _model(scope)
 
 
 def _images_first(endpoints: Sequence[Endpoint], layout: str | Mapping[str, str]) -> set[str]:
@@ -132,10 +163,8 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _model(scope: Scope, metadata: Mapping[str, str]) -> ModelProto:
+def _model(scope: Scope) -> Lowered:
     opsets = [helper.make_opsetid("", scope.opset)]
     model = ModelProto(ir_version=helper.find_min_ir_version_for(opsets), producer_name="bnfold", opset_import=opsets)
     model.graph.CopyFrom(scope.onnx.to_proto())
-    complete(model, scope.initializers)
-    helper.set_model_props(model, dict(sorted(metadata.items())))
-    return model
+    return Lowered(model, complete(model, scope.initializers))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
-from onnx import GraphProto, TensorProto
+from onnx import TensorProto
 
 from bnfold.graph import Array, DType
 
@@ -56,26 +56,42 @@ class Initializers:
         return ((name, array) for name, array in self._arrays.items() if name in wanted)
 
 
-def write_tensor(graph: GraphProto, name: str, array: Array) -> None:
-    """Add ``array`` to the initializers of ``graph``."""
-    proto = graph.initializer.add()
-    proto.name = name
-    proto.data_type = DType.of_numpy(array.dtype).onnx
-    proto.dims.extend(array.shape)
+def to_tensor(name: str, array: Array) -> TensorProto:
+    """``array`` as an initializer."""
+    proto = head_of(name, array)
+    if array.dtype != object:
+        proto.raw_data = raw_data(array).tobytes()
+    return proto
+
+
+def head_of(name: str, array: Array) -> TensorProto:
+    """``array`` as an initializer whose ``raw_data`` is yet to come; texts have none."""
+    proto = TensorProto(name=name, data_type=DType.of_numpy(array.dtype).onnx, dims=array.shape)
     if array.dtype == object:
         proto.string_data.extend(_bytes(item) for item in array.flat)
-    elif proto.data_type in (TensorProto.INT4, TensorProto.UINT4):
-        proto.raw_data = _packed(array)
-    else:
-        proto.raw_data = array.tobytes()
+    return proto
 
 
-def _packed(array: Array) -> bytes:
+def raw_size(array: Array) -> int:
+    """How many bytes `raw_data` gives."""
+    return (array.size + 1) // 2 if _is_packed(array) else array.nbytes
+
+
+def raw_data(array: Array) -> Array:
+    """The bytes of ``array`` in C order, not copied where that is how it lies in memory."""
+    return _packed(array) if _is_packed(array) else np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _is_packed(array: Array) -> bool:
+    return DType.of_numpy(array.dtype).onnx in (TensorProto.INT4, TensorProto.UINT4)
+
+
+def _packed(array: Array) -> Array:
     """Two to a byte, the first in the low half."""
     nibbles = array.reshape(-1).astype(np.uint8) & 0x0F
     padded = np.concatenate([nibbles, np.zeros(len(nibbles) % 2, np.uint8)])
-    data: bytes = (padded[::2] | padded[1::2] << 4).tobytes()
-    return data
+    bytes_: Array = padded[::2] | padded[1::2] << 4
+    return bytes_
 
 
 def _bytes(item: object) -> bytes:

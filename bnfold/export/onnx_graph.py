@@ -129,8 +129,9 @@ class OnnxGraph:
             node.name = names.take(node.name)
         proto.input.extend(map(self._value_info, self.inputs))
         proto.output.extend(map(self._value_info, self.outputs))
+        declared = set(self.outputs)
         inner = (name for node in self.nodes for name in node.outputs if name in self.types)
-        proto.value_info.extend(map(self._value_info, (name for name in inner if name not in set(self.outputs))))
+        proto.value_info.extend(map(self._value_info, (name for name in inner if name not in declared)))
         return proto
 
     def _value_info(self, name: str) -> ValueInfoProto:

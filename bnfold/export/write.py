@@ -1,4 +1,4 @@
-"""write: a ModelProto to disk, tensor by tensor.
+"""write: a model to disk, tensor by tensor.
 
 ``SerializeToString`` makes a second copy of the weights and ends at 2 GiB. A proto is a sequence of fields, so the
 model without its initializers is serialised in one piece and the initializers follow, one at a time.
@@ -6,11 +6,16 @@ model without its initializers is serialised in one piece and the initializers f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from onnx import GraphProto, ModelProto, StringStringEntryProto, TensorProto
+
+from bnfold.export.initializers import head_of, raw_data, raw_size
+from bnfold.export.lowered import Lowered
+from bnfold.graph import Array
 
 PROTO_LIMIT = 2**31 - 1
 """No protobuf message may be longer, in bytes."""
@@ -22,11 +27,37 @@ _EXTERNAL = 1024
 """Bytes from which a tensor of a model that is too long for one proto moves to the data file."""
 
 _GRAPH = ModelProto.DESCRIPTOR.fields_by_name["graph"].number
+_RAW_DATA = TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
 _INITIALIZER = GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _LENGTH_DELIMITED = 2
 
 
-def write(model: ModelProto, path: str | Path, *, limit: int = PROTO_LIMIT) -> None:
+@dataclass(frozen=True)
+class _Payload:
+    """An initializer to be written.
+
+    Attributes
+    ----------
+    head : TensorProto
+        All of it but its ``raw_data``.
+    size : int
+        Length of that, in bytes.
+    raw : callable
+        Gives it.
+    """
+
+    head: TensorProto
+    size: int
+    raw: Callable[[], bytes | Array]
+
+    @property
+    def length(self) -> int:
+        """Of the serialised initializer, in bytes."""
+        length: int = self.head.ByteSize()
+        return length + (len(_field(_RAW_DATA, self.size)) + self.size if self.size else 0)
+
+
+def write(model: ModelProto | Lowered, path: str | Path, *, limit: int | None = None) -> None:
     """Write ``model`` to ``path``.
 
     A model longer than ``limit`` bytes gets its tensors in a file beside it, ``<name>.data``; what the model file
@@ -34,28 +65,44 @@ def write(model: ModelProto, path: str | Path, *, limit: int = PROTO_LIMIT) -> N
 
     Parameters
     ----------
-    model : onnx.ModelProto
+    model : onnx.ModelProto or Lowered
         Not changed.
     path : str or Path
-    limit : int
-        In bytes.
+    limit : int, optional
+        In bytes; `PROTO_LIMIT` when absent.
     """
     path = Path(path)
-    initializers = list(model.graph.initializer)
+    shell, payloads = _taken_apart(model)
     with path.open("wb") as file:
-        if model_size(model) <= limit:
-            _write_model(file, model, initializers)
+        if model_size(model) <= (PROTO_LIMIT if limit is None else limit):
+            _write_model(file, shell, payloads)
             return
         with path.with_name(path.name + ".data").open("wb") as data:
-            _write_model(file, model, [_externalised(tensor, data, path.name + ".data") for tensor in initializers])
+            _write_model(file, shell, [_externalised(payload, data, path.name + ".data") for payload in payloads])
 
 
-def model_size(model: ModelProto) -> int:
+def model_size(model: ModelProto | Lowered) -> int:
     """The length of the serialised model in bytes, also beyond what one proto can be."""
-    return sum(map(len, _skeleton(model))) + sum(
-        len(tensor.raw_data) + len(tensor.name) + 64 + sum(map(len, tensor.string_data))
-        for tensor in model.graph.initializer
-    )
+    shell, payloads = _taken_apart(model)
+    head, graph = _skeleton(shell)
+    framed = len(graph) + _framed(payloads)
+    return len(head) + len(_field(_GRAPH, framed)) + framed
+
+
+def _taken_apart(model: ModelProto | Lowered) -> tuple[ModelProto, list[_Payload]]:
+    """The model, whose initializers are not looked at, and its initializers."""
+    if isinstance(model, ModelProto):
+        return model, [_payload_of_tensor(tensor) for tensor in model.graph.initializer]
+    return model.shell, [_payload_of_array(name, array) for name, array in model.weights.items()]
+
+
+def _payload_of_tensor(tensor: TensorProto) -> _Payload:
+    return _Payload(TensorProto.FromString(_without(tensor, "raw_data")), len(tensor.raw_data), lambda: tensor.raw_data)
+
+
+def _payload_of_array(name: str, array: Array) -> _Payload:
+    size = 0 if array.dtype == object else raw_size(array)
+    return _Payload(head_of(name, array), size, lambda: raw_data(array))
 
 
 def _skeleton(model: ModelProto) -> tuple[bytes, bytes]:
@@ -63,7 +110,7 @@ def _skeleton(model: ModelProto) -> tuple[bytes, bytes]:
     return _without(model, "graph"), _without(model.graph, "initializer")
 
 
-def _without(message: ModelProto | GraphProto, name: str) -> bytes:
+def _without(message: ModelProto | GraphProto | TensorProto, name: str) -> bytes:
     rest = type(message)()
     for field, value in message.ListFields():
         if field.name == name:
@@ -78,16 +125,23 @@ def _without(message: ModelProto | GraphProto, name: str) -> bytes:
     return data
 
 
-def _write_model(file: BinaryIO, model: ModelProto, initializers: list[TensorProto]) -> None:
-    head, graph = _skeleton(model)
-    sizes = [tensor.ByteSize() for tensor in initializers]
-    framed = sum(len(_field(_INITIALIZER, size)) + size for size in sizes)
+def _write_model(file: BinaryIO, shell: ModelProto, payloads: list[_Payload]) -> None:
+    head, graph = _skeleton(shell)
     file.write(head)
-    file.write(_field(_GRAPH, len(graph) + framed))
+    file.write(_field(_GRAPH, len(graph) + _framed(payloads)))
     file.write(graph)
-    for tensor, size in zip(initializers, sizes, strict=True):
-        file.write(_field(_INITIALIZER, size))
-        file.write(tensor.SerializeToString(deterministic=True))
+    for payload in payloads:
+        file.write(_field(_INITIALIZER, payload.length))
+        file.write(payload.head.SerializeToString(deterministic=True))
+        if payload.size:
+            file.write(_field(_RAW_DATA, payload.size))
+            file.write(payload.raw())  # type: ignore[arg-type]  # an array of bytes is a buffer
+
+
+def _framed(payloads: list[_Payload]) -> int:
+    """What the initializers take in the serialised graph, in bytes."""
+    lengths = [payload.length for payload in payloads]
+    return sum(len(_field(_INITIALIZER, length)) + length for length in lengths)
 
 
 def _field(number: int, length: int) -> bytes:
@@ -102,18 +156,18 @@ def _varint(value: int) -> Iterator[int]:
     yield value
 
 
-def _externalised(tensor: TensorProto, data: BinaryIO, location: str) -> TensorProto:
-    """``tensor``, or where it is large what stands for it: its bytes are now in ``data``."""
-    raw = tensor.raw_data
-    if len(raw) < _EXTERNAL:
-        return tensor
+def _externalised(payload: _Payload, data: BinaryIO, location: str) -> _Payload:
+    """``payload``, or where it is large what stands for it: its bytes are now in ``data``."""
+    if payload.size < _EXTERNAL:
+        return payload
     data.write(b"\0" * (-data.tell() % _PAGE))
-    entries = {"location": location, "offset": str(data.tell()), "length": str(len(raw))}
-    data.write(raw)
-    return TensorProto(
-        name=tensor.name,
-        data_type=tensor.data_type,
-        dims=tensor.dims,
+    entries = {"location": location, "offset": str(data.tell()), "length": str(payload.size)}
+    data.write(payload.raw())  # type: ignore[arg-type]  # an array of bytes is a buffer
+    head = TensorProto(
+        name=payload.head.name,
+        data_type=payload.head.data_type,
+        dims=payload.head.dims,
         data_location=TensorProto.EXTERNAL,
         external_data=[StringStringEntryProto(key=key, value=value) for key, value in entries.items()],
     )
+    return _Payload(head, 0, bytes)

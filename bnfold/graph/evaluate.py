@@ -7,7 +7,7 @@ from typing import Any
 
 from bnfold.graph.channels_last import channels_last
 from bnfold.graph.dtypes import DType
-from bnfold.graph.graph import Array, Graph, Shape, TensorType
+from bnfold.graph.graph import Array, Graph, Shape, TensorType, node_name
 from bnfold.graph.graph_def import to_graph_def
 from bnfold.graph.tensorflow import tensorflow
 
@@ -38,11 +38,36 @@ def infer_types(graph: Graph, *, shapes: Mapping[str, Shape] | None = None) -> d
     return types
 
 
-def with_types(graph: Graph, *, shapes: Mapping[str, Shape] | None = None) -> Graph:
-    """A copy of ``graph`` whose ``types`` are those of `infer_types`."""
+def with_types(graph: Graph, *, like: Graph | None = None) -> Graph:
+    """A copy of ``graph`` whose ``types`` are those of `infer_types`.
+
+    Parameters
+    ----------
+    graph : Graph
+    like : Graph, optional
+        A typed graph, usually what ``graph`` was made from. If every node of ``graph`` is in it unchanged, so are the
+        types, and TensorFlow is not asked again.
+
+    Raises
+    ------
+    ValueError
+        As for `infer_types`.
+    """
     typed = graph.copy()
-    typed.types = infer_types(graph, shapes=shapes)
+    typed.types = infer_types(graph) if like is None or not _is_part_of(graph, like) else _types_of_part(graph, like)
     return typed
+
+
+def _is_part_of(graph: Graph, whole: Graph) -> bool:
+    """Whether ``graph`` is nodes of ``whole`` and all that they depend on."""
+    if graph.functions != whole.functions or graph.producer != whole.producer:
+        return False
+    complete = all(node_name(tensor) in graph for node in graph for tensor in node.inputs)
+    return complete and all(whole.get(node.name) is node and not node.controls for node in graph)
+
+
+def _types_of_part(graph: Graph, whole: Graph) -> dict[str, TensorType]:
+    return {tensor: known for tensor, known in whole.types.items() if node_name(tensor) in graph}
 
 
 class Session:

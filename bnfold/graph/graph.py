@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,7 @@ def tensor_name(name: str) -> str:
     return name if colon and index.isdecimal() and head else f"{name}:0"
 
 
+@lru_cache(maxsize=1 << 18)  # each walk over a graph asks for each tensor once more
 def node_name(tensor: str) -> str:
     """The name of the node that produces ``tensor``."""
     head, colon, index = tensor.rpartition(":")
@@ -218,7 +220,11 @@ class Graph:
 
     def _index(self, node: Node) -> None:
         for tensor in node.inputs:
-            self._readers.setdefault(node_name(tensor), {}).setdefault(tensor, {})[node.name] = None
+            producer = node_name(tensor)
+            if (outputs := self._readers.get(producer)) is None:
+                self._readers[producer] = {tensor: {node.name: None}}
+            else:
+                outputs.setdefault(tensor, {})[node.name] = None
 
     def _unindex(self, node: Node) -> None:
         for tensor in set(node.inputs):
@@ -247,7 +253,7 @@ class Graph:
             Also follow control inputs.
         """
         order = self.topological(tensors, stop=stop, controls=controls)
-        return self._with(node if controls else replace(node, controls=()) for node in order)
+        return self._with(replace(node, controls=()) if node.controls and not controls else node for node in order)
 
     def _with(self, nodes: Iterable[Node]) -> Graph:
         graph = Graph(nodes, producer=self.producer)
@@ -274,12 +280,14 @@ class Graph:
             if leaving:
                 order.append(self._nodes[name])
                 continue
-            if name in seen or name not in self._nodes:
+            if name in seen or (node := self._nodes.get(name)) is None:
                 continue
             seen.add(name)
-            stack.append((name, True))
-            node = self._nodes[name]
             before = [node_name(t) for t in node.inputs if t not in stops]
+            if not before and not (controls and node.controls):
+                order.append(node)
+                continue
+            stack.append((name, True))
             if controls:
                 before += node.controls
             if node.op in ("Merge", "RefMerge"):

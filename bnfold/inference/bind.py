@@ -63,7 +63,8 @@ def bind_statistics(
     InferenceError
         When evidence conflicts or does not suffice, or TensorFlow cannot run what is left.
     """
-    forward = _typed(without_writes(graph.pruned(outputs)).pruned(outputs))
+    written = _typed(without_writes(graph.pruned(outputs)).pruned(outputs))
+    forward = written.copy()
     names = LayerNames(forward)
     _refuse_impossible(forward, whole, by_hand, names)
     averages = Averages(forward.copy(), whole, updates)
@@ -75,13 +76,13 @@ def bind_statistics(
     bind_the_rest(binder, names)
     forward = forward.pruned(outputs)
     _refuse_unknown_ops(forward)
-    forward = _typed(forward)
+    forward = _typed(forward, like=written)
     refuse_unbound(forward, names)
     return BoundGraph(forward, fused, binder.evidence, names)
 
 
-def _typed(graph: Graph) -> Graph:
-    """``graph`` with ``types``.
+def _typed(graph: Graph, *, like: Graph | None = None) -> Graph:
+    """``graph`` with ``types``; those of ``like`` if it is the same.
 
     An op that TensorFlow does not know, such as the sum over the workers of a distributed batch norm, may still go
     with the batch's moments: until then it is taken to give a tensor of its type and of no known shape.
@@ -91,7 +92,7 @@ def _typed(graph: Graph) -> Graph:
     for node in unknown:
         stand_ins.replace(Node(node.name, "Placeholder", attrs={"dtype": node.attrs["T"], "shape": None}))
     try:
-        types = with_types(stand_ins).types
+        types = with_types(stand_ins, like=like).types
     except ValueError as error:
         _refuse_unknown_ops(graph)
         raise InferenceError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from bnfold.errors import InferenceError
 from bnfold.graph import Array, DType, Graph, Node, constant, node_name
-from bnfold.graph.evaluate import LARGE, infer_types, run
+from bnfold.graph.evaluate import LARGE, run, with_types
 from bnfold.graph.graph_def import op_definition
 from bnfold.inference.bodies import called_functions, freeze_bodies
 from bnfold.inference.variables import VARIABLE_OPS, static_size
@@ -97,7 +97,7 @@ def _identity(node: Node) -> Node:
     return Node(node.name, "Identity", node.inputs[:1], {"T": node.attrs.get("T") or node.attrs["dtype"]})
 
 
-def fold_constants(graph: Graph, outputs: Iterable[str]) -> Graph:
+def fold_constants(graph: Graph, outputs: Iterable[str], *, like: Graph | None = None) -> Graph:
     """Compute what depends on constants alone, and what depends on static shapes alone.
 
     A tensor that is large and larger than what it is made of (a Fill, a Tile) is left to run time. A constant
@@ -109,6 +109,8 @@ def fold_constants(graph: Graph, outputs: Iterable[str]) -> Graph:
         Without variables.
     outputs : iterable of str
         Tensors whose names must stay.
+    like : Graph, optional
+        A typed graph, whose types are taken where it is the same: see `with_types`.
 
     Returns
     -------
@@ -116,8 +118,7 @@ def fold_constants(graph: Graph, outputs: Iterable[str]) -> Graph:
         Pruned to ``outputs``; ``types`` are set.
     """
     outputs = list(outputs)
-    graph = graph.copy()
-    graph.types = infer_types(graph)
+    graph = with_types(graph, like=like)
     _fold_static_shapes(graph)
     kept = set(outputs)
     fixed = _constant_nodes(graph)

@@ -80,7 +80,7 @@ def infer(
     results = [endpoint.tensor for endpoint in interface.outputs]
     bound = bind_statistics(switched.resolved.graph, whole, updates, results, bind or {})
     forward, dropped = remove_dropout(bound.forward)
-    forward = with_types(forward.pruned(results))
+    forward = with_types(forward.pruned(results), like=bound.forward)
     layers = find_layers(forward, Provenance(bound.fused, bound.moments, _flag_finder(switched, whole), bound.names))
     instead, about_weights = choose_weights(source, forward, weights)
     stored = StoredValues(
@@ -181,7 +181,7 @@ def _frozen(
     values = parameters(frozen, layers)
     for layer, value in zip(layers, values, strict=True):
         refuse_poisoned(layer.name, value)
-    graph = enter_constants(fold_constants(frozen, results))
+    graph = enter_constants(fold_constants(frozen, results, like=forward))
     norms = tuple(record(layer, value, graph) for layer, value in zip(layers, values, strict=True))
     health = examine(norms, step=source.step, frozen_rates=frozenset(u.variable for u in updates if u.rate == 0))
     return InferenceGraph(
