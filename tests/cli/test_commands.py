@@ -313,3 +313,14 @@ def test_convert_names_all_ops_without_an_onnx_form_at_once(tmp_path: Path) -> N
     assert "MatrixInverse" in result.stderr
     assert "Cholesky" in result.stderr
     assert not (tmp_path / "net.onnx").exists()
+
+
+def test_note_of_the_source_is_told_once(sample_model: Find, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(sample_model("dense_norm"), source)
+    (source / "checkpoint").unlink()
+    (source / "checkpoint").write_text('model_checkpoint_path: "elsewhere/model.ckpt-7"\n')
+    result = bnfold("convert", source, tmp_path / "net.onnx", *FAST)
+    assert result.stderr.count("took model.ckpt-200") == 1
+    report = json.loads(bnfold("inspect", source, "--json").stdout)
+    assert [note["kind"] for note in report["notes"]].count("checkpoint-chosen") == 1
