@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bnfold.graph import Graph, Node, TensorType, node_name
+from bnfold.graph import Graph, Node, Shape, TensorType, node_name
 from bnfold.inference.anatomy import Anatomy, in_loops
 from bnfold.inference.op_kinds import METRIC
 
@@ -24,6 +24,10 @@ STRICT = frozenset(
 
 ENTROPIES = frozenset({"SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits", "CTCLoss", "CTCLossV2"})
 """Losses that are ops, also where the label is an input."""
+
+SLICES = frozenset({"StridedSlice", "Slice"})
+SPLITS = frozenset({"Split", "SplitV", "Unpack"})
+JOINS = frozenset({"Concat", "ConcatV2", "Pack"})
 
 SOFT = frozenset(
     {
@@ -96,12 +100,35 @@ class _Losses:
             return False
         if node.name in self.deep or self._mixes_in_weights(node) or _normalises(node, self.graph):
             return False
-        if node.op in STRICT:
+        if self._restores_rank(node) or (node.op in JOINS and any(reader.op in SPLITS for reader in readers)):
+            return False
+        if node.op in STRICT or self._takes_parts(node):
             return True
         if node.op not in SOFT or self._names(node):
             return False
         direct = any(reader.name in self.labelled for reader in readers)
         return not direct or self._flattens(node) or self._meets_label_before(node)
+
+    def _takes_parts(self, node: Node) -> bool:
+        """Whether ``node`` takes a part, for a loss, of what the network gives whole.
+
+        A slice gives less than it reads, unless an axis of size one goes. A split does so if it takes apart what the
+        network has put together; else its parts are the network's outputs: boxes and kinds, say, from one layer.
+        """
+        if node.op not in SLICES | SPLITS:
+            return False
+        if node.op not in SLICES:
+            source = self.graph.find_producer(node.inputs[-1 if node.op == "Split" else 0])
+            return source is not None and source.op in JOINS
+        whole, part = self.types.get(node.inputs[0]), self.types.get(node.output)
+        if whole is None or part is None or whole.shape is None or part.shape is None:
+            return False
+        return len(whole.shape) <= len(part.shape) or not _same_sizes(whole.shape, part.shape)
+
+    def _restores_rank(self, node: Node) -> bool:
+        """Whether ``node`` gives the axes back that a product of matrices had been flattened for, as tensordot does."""
+        before, after = self._rank_of(node.inputs[0]), self._rank_of(node.output)
+        return node.op == "Reshape" and before is not None and after is not None and after > before
 
     def _names(self, node: Node) -> bool:
         """Whether ``node`` is an Identity by which people name an output, not one that waits for an assertion."""
@@ -139,6 +166,11 @@ class _Losses:
     def _rank_of(self, tensor: str) -> int | None:
         found = self.types.get(tensor)
         return None if found is None or found.shape is None else len(found.shape)
+
+
+def _same_sizes(whole: Shape, part: Shape) -> bool:
+    """Whether two shapes are alike but for sizes of one."""
+    return [size for size in whole if size != 1] == [size for size in part if size != 1]
 
 
 def _normalises(node: Node, graph: Graph) -> bool:

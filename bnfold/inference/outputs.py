@@ -14,7 +14,7 @@ from bnfold.inference.anatomy import Anatomy, in_loops
 from bnfold.inference.choices import RUNNERS, Choice, Choices
 from bnfold.inference.losses import find_losses
 from bnfold.inference.op_kinds import SHAPE_ONLY, SINK, SUMMARY, UPDATE
-from bnfold.inference.towers import generators, one_tower
+from bnfold.inference.towers import generators, one_tower, uncomposed
 
 HEADS = frozenset({"Softmax", "Sigmoid", "Tanh", "LogSoftmax"})
 """Activations that end a network."""
@@ -63,7 +63,9 @@ class _Search:
         last = {name: reason for name, reason in ends.items() if name not in before}
         if not last:
             return Choices((), ())
-        last, runners = one_tower(generators(self._without_copies(last), self.parts), self.parts)
+        last, composed = uncomposed(generators(self._without_copies(last), self.parts), self.parts)
+        last, runners = one_tower(last, self.parts)
+        runners += composed
         runners += [name for name in last if self._is_auxiliary(name, last)]
         last = {name: reason for name, reason in last.items() if name not in runners}
         runners += [name for name in reversed(self.forward) if name in (*ends, *shown) and name not in last]

@@ -26,6 +26,21 @@ def one_tower(ends: Mapping[str, str], parts: Anatomy) -> tuple[dict[str, str], 
     return {name: reason for name, reason in ends.items() if name in chosen}, runners
 
 
+def uncomposed(ends: Mapping[str, str], parts: Anatomy) -> tuple[dict[str, str], list[str]]:
+    """The ends but those made of other ends by no weights of their own: what a cycle of generators gives back, or the
+    points between real and generated samples at which a penalty takes the gradient.
+    """
+    composed = []
+    for name in ends:
+        before = parts.graph.ancestors([f"{name}:0"]) & ends.keys() - {name}
+        others = 0
+        for other in ends:
+            others |= parts.weights.get(other, 0) if other not in (name, *composed) else 0
+        if before and not parts.weights.get(name, 0) & ~others:
+            composed.append(name)
+    return {name: reason for name, reason in ends.items() if name not in composed}, composed
+
+
 def generators(ends: Mapping[str, str], parts: Anatomy) -> dict[str, str]:
     """Adversarial nets: of discriminator(x) and discriminator(generator(z)), the generator's end.
 

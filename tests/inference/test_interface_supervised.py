@@ -52,6 +52,35 @@ def clipped_before_the_logarithm() -> None:
 
 
 @net("x:0", "p:0")
+def background_sliced_from_the_kinds_to_find_hard_examples() -> None:
+    kinds, logits = labels(), dense(features(), 3, "a")
+    p = tf.nn.softmax(logits, name="p")
+    background = tf.where(tf.equal(kinds, 0), p[:, 0], tf.zeros_like(kinds, tf.float32))
+    hard = tf.cast(tf.logical_or(kinds > 0, background < 0.3), tf.float32)
+    errors = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=kinds, logits=logits)
+    train(tf.reduce_sum(hard * errors))
+
+
+@net("x:0", "box:0")
+def box_put_together_and_taken_apart_again() -> None:
+    x = features()
+    box = tf.concat([tf.sigmoid(dense(x, 3, "sides")) * 64.0, tf.tanh(dense(x, 1, "angle"))], 1, name="box")
+    found, wanted = (tf.split(y, 4, axis=1) for y in (box, floats("target", None, 4)))
+    overlap = tf.minimum(found[0], wanted[0]) * tf.minimum(found[1] + found[2], wanted[1] + wanted[2])
+    train(tf.reduce_mean(-tf.math.log(overlap + 1.0) + 1.0 - tf.cos(found[3] - wanted[3])))
+
+
+@net("x:0", "scores:0")
+def scores_by_position() -> None:
+    x = image([None, 7, 5], "x")
+    flat = tf.matmul(tf.reshape(x, [-1, 5]), variable("kernel", [5, 3]))
+    scores = tf.reshape(flat, [-1, 7, 3], name="scores")
+    kinds = v1.placeholder(tf.int32, [None, 7], "kinds")
+    smooth = 0.9 * tf.one_hot(kinds, 3) + 0.03
+    train(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=smooth, logits=scores)))
+
+
+@net("x:0", "p:0")
 def sigmoid_beside_its_cross_entropy() -> None:
     logits = dense(features(), 1, "a")
     tf.sigmoid(logits, "p")

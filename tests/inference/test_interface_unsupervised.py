@@ -125,6 +125,20 @@ def adversaries_with_a_gradient_penalty() -> None:
     train(-tf.reduce_mean(faked), "G")
 
 
+@net("x:0 kind:0", "G/fake:0")
+def adversaries_that_give_the_input_back_by_the_same_net() -> None:
+    x, kind, before = features(), floats("kind", None, 3), floats("kind_before", None, 3)
+
+    def changed(y: Any, to: Any, name: str) -> Any:
+        return tf.tanh(dense(tf.nn.relu(dense(tf.concat([y, to], 1), 8, "G/first")), 6, "G/last"), name)
+
+    fake = changed(x, kind, "G/fake")
+    back = changed(fake, before, "G/back")
+    real, faked = judge(x), judge(fake)
+    train(tf.reduce_mean(tf.square(real - 1)) + tf.reduce_mean(tf.square(faked)), "D")
+    train(tf.reduce_mean(tf.square(faked - 1)) + tf.reduce_mean(tf.abs(x - back)), "G")
+
+
 @net("latent:0", "G/fake:0")
 def adversaries_with_a_latent_that_the_graph_draws() -> None:
     fake = generator(tf.random.normal([16, 4], 0.5, 2.0, name="latent"))
