@@ -12,6 +12,7 @@ from bnfold.graph.stages import Endpoint, Signature, SourceModel
 from bnfold.inference.anatomy import Anatomy, dissect
 from bnfold.inference.batch import free_batch
 from bnfold.inference.choices import Choice, Choices
+from bnfold.inference.computable import computable
 from bnfold.inference.control_flow import resolve
 from bnfold.inference.cut import Interface, cut
 from bnfold.inference.dropout import remove_dropout
@@ -61,7 +62,7 @@ def find_interface(
     signature = source.signatures[0] if source.signatures else None
     asked = {existing_tensor(graph, name): shape for name, shape in (inputs or {}).items()}
     types: dict[str, TensorType] = {}
-    chosen = _outputs(graph, parts, signature, outputs, types)
+    chosen = _outputs(source, parts, signature, outputs, types)
     known = _known_inputs(graph, signature, asked)
     fed = list(known)
     known.update(merged_pipelines(graph, [choice.tensor for choice in chosen.chosen], parts, stop=known))
@@ -70,13 +71,14 @@ def find_interface(
 
 
 def _outputs(
-    graph: Graph,
+    source: SourceModel,
     parts: Anatomy,
     signature: Signature | None,
     asked: Sequence[str] | None,
     types: dict[str, TensorType],
 ) -> Choices:
     """The outputs; ``types`` is filled with what had to be inferred to find them."""
+    graph = source.graph
     if asked:
         names = dict.fromkeys(existing_tensor(graph, name) for name in asked)
         return Choices(tuple(Choice(name, "named by the user") for name in names))
@@ -84,7 +86,7 @@ def _outputs(
         names = dict.fromkeys(tensor_name(name) for name in signature.outputs.values())
         return Choices(tuple(Choice(name, f"signature {signature.name}") for name in names))
     types.update(static_types(graph, [f"{name}:0" for name in parts.weighted if name in parts.live]))
-    chosen = choose_outputs(parts, types)
+    chosen = computable(choose_outputs(parts, types), parts, source.variables)
     if not chosen.chosen:
         raise InferenceError(
             "no output found: nothing in the graph goes through weights and ends outside a loss",
