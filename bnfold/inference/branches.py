@@ -26,7 +26,10 @@ def inline_branch(graph: Graph, caller: str, function: str) -> Inlined:
     names: dict[str, str] = {}
     for inner in body.graph:
         if inner.output not in arguments:
-            names[inner.name] = graph.fresh_name(f"{caller}/{inner.name}")
+            name = graph.fresh_name(f"{caller}/{inner.name}")
+            while name in names.values():
+                name = graph.fresh_name(f"{name}_1")
+            names[inner.name] = name
 
     def outer(tensor: str) -> str:
         if tensor in arguments:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnfold.graph import Graph, Node, constant
+from bnfold.graph import Function, FunctionRef, Graph, Node, constant
 from bnfold.graph.dtypes import BOOL, FLOAT32
 from bnfold.graph.evaluate import run
 from bnfold.graph.graph_def import from_graph_def
 from bnfold.graph.tensorflow import tensorflow
+from bnfold.inference.branches import inline_branch
 from bnfold.inference.control_flow import resolve
 
 tf = tensorflow()
@@ -141,3 +142,21 @@ def test_graph_is_as_it_was_when_nothing_is_known() -> None:
     resolved = resolve(graph, {}, [output])
     assert {node.name for node in resolved.graph} == set(names)
     assert [node.name for node in graph] == names
+
+
+def test_names_in_a_branch_are_told_apart_when_nodes_beside_it_have_them() -> None:
+    graph = Graph(
+        [
+            constant("taken", np.bool_(True)),
+            Node("x", "Placeholder", attrs={"dtype": FLOAT32, "shape": (2,)}),
+            Node("if/a", "Neg", ("x:0",), {"T": FLOAT32}),
+            Node("if", "If", ("taken:0", "x:0"), {"then_branch": FunctionRef("f"), "else_branch": FunctionRef("f")}),
+        ]
+    )
+    argument = Node("argument", "Placeholder", attrs={"dtype": FLOAT32, "shape": (2,)})
+    first = Node("a", "Exp", ("argument:0",), {"T": FLOAT32})
+    body = Graph([argument, first, Node("a_1", "Abs", ("a:0",), {"T": FLOAT32})])
+    graph.functions = {"f": Function("f", body, ("argument:0",), ("a_1:0",))}
+    inlined = inline_branch(graph, "if", "f")
+    assert [graph[name].op for name in inlined.nodes] == ["Exp", "Abs"]
+    assert len({*inlined.nodes, "if/a"}) == 3
