@@ -6,11 +6,12 @@ initializer comes out, with the rest nodes are emitted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
+from bnfold.export.numbers import Numbers
 from bnfold.graph import Array
 from bnfold.graph.dtypes import INT64
 
@@ -23,57 +24,24 @@ LARGEST = 2**63 - 1
 Operand = Union["Ints", int, Sequence[int], Array]
 
 
-class Ints:
+class Ints(Numbers[Operand]):
     """An int64 tensor, or the bool one that a comparison gives.
 
     Division and remainder are of numbers that are not negative.
-
-    Attributes
-    ----------
-    known : ndarray or None
-        The content, where it is known.
     """
 
     def __init__(self, call: Call, content: Any) -> None:
-        self.call = call
-        self.known: Array | None = None
-        self._name = ""
-        if isinstance(content, str):
-            self._name = content
-        else:
-            array = np.asarray(content)
-            self.known = array if array.dtype == bool else array.astype(np.int64)
+        super().__init__(call, content, np.int64)
 
-    @property
-    def name(self) -> str:
-        """The ONNX value."""
-        if not self._name:
-            assert self.known is not None
-            self._name = self.call.constant(self.known)
-        return self._name
+    def _like(self, content: Any) -> Ints:
+        return Ints(self.call, content)
+
+    def _operand(self, value: Operand) -> Ints:
+        return as_ints(self.call, value)
 
     def number(self) -> int | None:
         """The one number in it, if it is known."""
         return None if self.known is None else int(self.known.reshape(()))
-
-    def same(self, numpy: Callable[..., Any], op: str, *others: Operand, **attrs: Any) -> Ints:
-        """``numpy`` of what is known, else a node ``op`` of it all."""
-        operands = [self, *(as_ints(self.call, other) for other in others)]
-        if all(operand.known is not None for operand in operands):
-            return Ints(self.call, numpy(*(operand.known for operand in operands)))
-        return Ints(self.call, self.call.emit(op, *(operand.name for operand in operands), **attrs))
-
-    def __add__(self, other: Operand) -> Ints:
-        return self.same(np.add, "Add", other)
-
-    def __sub__(self, other: Operand) -> Ints:
-        return self.same(np.subtract, "Sub", other)
-
-    def __rsub__(self, other: Operand) -> Ints:
-        return as_ints(self.call, other) - self
-
-    def __mul__(self, other: Operand) -> Ints:
-        return self.same(np.multiply, "Mul", other)
 
     def __floordiv__(self, other: Operand) -> Ints:
         return self.same(np.floor_divide, "Div", other)
@@ -84,39 +52,8 @@ class Ints:
     def __neg__(self) -> Ints:
         return self.same(np.negative, "Neg")
 
-    def __lt__(self, other: Operand) -> Ints:
-        return self.same(np.less, "Less", other)
-
-    def __gt__(self, other: Operand) -> Ints:
-        return self.same(np.greater, "Greater", other)
-
-    def __le__(self, other: Operand) -> Ints:
-        return self.same(np.less_equal, "LessOrEqual", other)
-
-    def __ge__(self, other: Operand) -> Ints:
-        return self.same(np.greater_equal, "GreaterOrEqual", other)
-
-    def __and__(self, other: Ints) -> Ints:
-        return self.same(np.logical_and, "And", other)
-
-    def __or__(self, other: Ints) -> Ints:
-        return self.same(np.logical_or, "Or", other)
-
     def __invert__(self) -> Ints:
         return self.same(np.logical_not, "Not")
-
-    def equals(self, other: Operand) -> Ints:
-        return self.same(np.equal, "Equal", other)
-
-    def at_most(self, other: Operand) -> Ints:
-        return self.same(np.minimum, "Min", other)
-
-    def at_least(self, other: Operand) -> Ints:
-        return self.same(np.maximum, "Max", other)
-
-    def where(self, then: Operand, other: Operand) -> Ints:
-        """``then`` where this (a bool) is true, else ``other``."""
-        return self.same(np.where, "Where", then, other)
 
     def as_int(self) -> Ints:
         """A bool as 0 and 1."""
@@ -146,17 +83,6 @@ class Ints:
 
     def scalar(self) -> Ints:
         return self.reshaped([])
-
-    def reshaped(self, shape: Sequence[int]) -> Ints:
-        if self.known is not None:
-            return Ints(self.call, self.known.reshape(shape))
-        return Ints(self.call, self.call.emit("Reshape", self.name, self.call.ints(shape)))
-
-    def expanded(self, axis: int) -> Ints:
-        """With a new axis of size 1."""
-        if self.known is not None:
-            return Ints(self.call, np.expand_dims(self.known, axis))
-        return Ints(self.call, self.call.unsqueeze(self.name, [axis]))
 
     def spread(self, shape: Operand) -> Ints:
         """A scalar repeated over ``shape``."""

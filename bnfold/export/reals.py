@@ -6,13 +6,13 @@ initializer comes out; for the rest nodes are emitted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
 from bnfold.export.ints import Ints
-from bnfold.graph import Array, DType
+from bnfold.export.numbers import Numbers
+from bnfold.graph import DType
 from bnfold.graph.dtypes import FLOAT32, INT64
 
 if TYPE_CHECKING:
@@ -21,25 +21,18 @@ if TYPE_CHECKING:
 Operand = Union["Reals", float]
 
 
-class Reals:
-    """A float32 (or float64) tensor, or the bool one that a comparison gives.
-
-    Attributes
-    ----------
-    known : ndarray or None
-        The content, where it is known.
-    """
+class Reals(Numbers[Operand]):
+    """A float32 (or float64) tensor, or the bool one that a comparison gives."""
 
     def __init__(self, call: Call, content: Any, dtype: DType = FLOAT32) -> None:
-        self.call = call
+        super().__init__(call, content, dtype.numpy)
         self.dtype = dtype
-        self.known: Array | None = None
-        self._name = ""
-        if isinstance(content, str):
-            self._name = content
-        else:
-            array = np.asarray(content)
-            self.known = array if array.dtype == bool else array.astype(dtype.numpy)
+
+    def _like(self, content: Any) -> Reals:
+        return Reals(self.call, content, self.dtype)
+
+    def _operand(self, value: Operand) -> Reals:
+        return as_reals(self.call, value, self.dtype)
 
     @staticmethod
     def of(values: Ints) -> Reals:
@@ -48,59 +41,11 @@ class Reals:
             return Reals(values.call, values.known)
         return Reals(values.call, values.call.cast(values.name, FLOAT32))
 
-    @property
-    def name(self) -> str:
-        """The ONNX value."""
-        if not self._name:
-            assert self.known is not None
-            self._name = self.call.constant(self.known)
-        return self._name
-
-    def same(self, numpy: Callable[..., Any], op: str, *others: Operand, **attrs: Any) -> Reals:
-        """``numpy`` of what is known, else a node ``op`` of it all."""
-        operands = [self, *(as_reals(self.call, other, self.dtype) for other in others)]
-        if all(operand.known is not None for operand in operands):
-            return Reals(self.call, numpy(*(operand.known for operand in operands)), self.dtype)
-        return Reals(self.call, self.call.emit(op, *(operand.name for operand in operands), **attrs), self.dtype)
-
-    def __add__(self, other: Operand) -> Reals:
-        return self.same(np.add, "Add", other)
-
-    def __sub__(self, other: Operand) -> Reals:
-        return self.same(np.subtract, "Sub", other)
-
-    def __rsub__(self, other: Operand) -> Reals:
-        return as_reals(self.call, other, self.dtype) - self
-
-    def __mul__(self, other: Operand) -> Reals:
-        return self.same(np.multiply, "Mul", other)
-
     def __rtruediv__(self, other: Operand) -> Reals:
         return as_reals(self.call, other, self.dtype) / self
 
     def __truediv__(self, other: Operand) -> Reals:
         return self.same(np.divide, "Div", other)
-
-    def __lt__(self, other: Operand) -> Reals:
-        return self.same(np.less, "Less", other)
-
-    def __gt__(self, other: Operand) -> Reals:
-        return self.same(np.greater, "Greater", other)
-
-    def __ge__(self, other: Operand) -> Reals:
-        return self.same(np.greater_equal, "GreaterOrEqual", other)
-
-    def __le__(self, other: Operand) -> Reals:
-        return self.same(np.less_equal, "LessOrEqual", other)
-
-    def equals(self, other: Operand) -> Reals:
-        return self.same(np.equal, "Equal", other)
-
-    def __and__(self, other: Reals) -> Reals:
-        return self.same(np.logical_and, "And", other)
-
-    def __or__(self, other: Reals) -> Reals:
-        return self.same(np.logical_or, "Or", other)
 
     def abs(self) -> Reals:
         return self.same(np.abs, "Abs")
@@ -115,38 +60,17 @@ class Reals:
         """To the nearest integer, halves to the even one."""
         return self.same(np.rint, "Round")
 
-    def at_most(self, other: Operand) -> Reals:
-        return self.same(np.minimum, "Min", other)
-
-    def at_least(self, other: Operand) -> Reals:
-        return self.same(np.maximum, "Max", other)
-
-    def where(self, then: Operand, other: Operand) -> Reals:
-        """``then`` where this (a bool) is true, else ``other``."""
-        return self.same(np.where, "Where", then, other)
-
     def total(self, axis: int) -> Reals:
         """The sum over ``axis``, which stays with size 1."""
         if self.known is not None:
             return Reals(self.call, self.known.sum(axis, keepdims=True), self.dtype)
         return Reals(self.call, self.call.reduce("ReduceSum", self.name, [axis], keepdims=True), self.dtype)
 
-    def expanded(self, axis: int) -> Reals:
-        """With one more axis of size 1."""
-        if self.known is not None:
-            return Reals(self.call, np.expand_dims(self.known, axis), self.dtype)
-        return Reals(self.call, self.call.unsqueeze(self.name, [axis]), self.dtype)
-
     def entry(self, index: int) -> Reals:
         """One entry of a vector, as a scalar."""
         if self.known is not None:
             return Reals(self.call, self.known[index], self.dtype)
         return Reals(self.call, self.call.emit("Gather", self.name, self.call.scalar(index, INT64)), self.dtype)
-
-    def reshaped(self, shape: Sequence[int]) -> Reals:
-        if self.known is not None:
-            return Reals(self.call, self.known.reshape(shape), self.dtype)
-        return Reals(self.call, self.call.reshape(self.name, shape), self.dtype)
 
     def as_ints(self) -> Ints:
         """Cut towards zero."""
