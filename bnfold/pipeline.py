@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import onnx
     from typing_extensions import Unpack
 
-    from bnfold.graph.stages import Note, SourceModel
+    from bnfold.graph.stages import Endpoint, InferenceGraph, Note, SourceModel
     from bnfold.samples import Data
     from bnfold.verify import CheckReport, OnnxModel
 
@@ -224,8 +224,8 @@ def check(
             f"{loaded.label} has changed since {model} was made from it",
             hint="convert it again, or compare all the same: bnfold check SOURCE MODEL.onnx",
         )
-    options = _named_by(candidate, loaded, options)
-    reference = stages.run("infer", lambda: calls.infer(loaded, options))
+    asked, options = options, _named_by(candidate, loaded, options)
+    reference = stages.run("infer", lambda: _credited(calls.infer(loaded, options), asked))
     certified = certificate or (metadata.certificate(candidate.proto) if origin is not None else None)
 
     def compare() -> CheckReport:
@@ -318,6 +318,20 @@ def _named_by(model: OnnxModel, source: SourceModel, options: SourceOptions) -> 
     if options.outputs is None and all(node_name(name) in source.graph for name in outputs):
         options = replace(options, outputs=outputs)
     return options
+
+
+def _credited(reference: InferenceGraph, asked: SourceOptions) -> InferenceGraph:
+    """``reference`` with the file given as the reason for the inputs and outputs that the user did not name."""
+
+    def by_file(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        return tuple(
+            replace(each, reason="named by the file") if each.reason == "named by the user" else each
+            for each in endpoints
+        )
+
+    inputs = reference.inputs if asked.inputs is not None else by_file(reference.inputs)
+    outputs = reference.outputs if asked.outputs is not None else by_file(reference.outputs)
+    return replace(reference, inputs=inputs, outputs=outputs)
 
 
 def _versions() -> dict[str, str]:

@@ -58,6 +58,23 @@ def test_check_knows_how_the_file_was_made(sample_model: Find, tmp_path: Path, o
     assert bnfold.check(path, samples=2).equal
 
 
+def test_interface_is_credited_to_the_file_when_the_user_named_nothing(sample_model: Find, tmp_path: Path) -> None:
+    path = made(sample_model, tmp_path)
+    output = str(truth(sample_model)["output_name"])
+    found: dict[str, Any] = {}
+
+    def reasons() -> set[str]:
+        return {endpoint.reason for endpoint in (*found["infer"].inputs, *found["infer"].outputs)}
+
+    def observe(verb: str, value: Any) -> None:
+        found[verb] = value
+
+    bnfold.check(sample_model(SEGMENTER), path, samples=1, observe=observe)
+    assert reasons() == {"named by the file"}
+    bnfold.check(sample_model(SEGMENTER), path, outputs=[output], samples=1, observe=observe)
+    assert reasons() == {"named by the file", "named by the user"}
+
+
 def test_command_takes_the_opsets_that_export_writes() -> None:
     from bnfold.cli import app
     from bnfold.export import NEWEST_OPSET, OLDEST_OPSET
