@@ -13,7 +13,7 @@ from bnfold.graph import Graph, Node, TensorType, output_index
 from bnfold.inference.anatomy import Anatomy, in_loops
 from bnfold.inference.choices import RUNNERS, Choice, Choices
 from bnfold.inference.losses import find_losses
-from bnfold.inference.op_kinds import SHAPE_ONLY, SINK, SUMMARY, UPDATE
+from bnfold.inference.op_kinds import LINEAR, SHAPE_ONLY, SINK, SUMMARY, UPDATE
 from bnfold.inference.towers import generators, one_tower, uncomposed
 
 HEADS = frozenset({"Softmax", "Sigmoid", "Tanh", "LogSoftmax"})
@@ -27,6 +27,7 @@ RELABELLING = frozenset(
 SHOWN = "only a summary reads it"
 
 _NAMED = re.compile(r"(^|[/_])(output|predict|prob|softmax|sigmoid|logit|embedding|score)\w*$", re.IGNORECASE)
+_EMBEDDING = re.compile(r"(^|[/_])embeddings?(_\d+)?$", re.IGNORECASE)
 _AUXILIARY = re.compile(r"aux", re.IGNORECASE)
 
 
@@ -70,6 +71,9 @@ class _Search:
         last = {name: reason for name, reason in last.items() if name not in runners}
         runners += [name for name in reversed(self.forward) if name in (*ends, *shown) and name not in last]
         named = {name: "logits by name, before their activation" for name in ends if self._names_logits(name, last)}
+        embeddings = self._embeddings(last)
+        named |= dict.fromkeys(embeddings[:1], "an embedding by name, before the layer that classifies it")
+        runners += embeddings[1:]
         order = sorted(last, key=self._rank) + sorted(name for name in named if name not in last)
         reasons = {**named, **last}
         chosen = tuple(Choice(tensor, reasons[name]) for name in order for tensor in self._tensors(name))
@@ -113,6 +117,29 @@ class _Search:
             return False
         activated = [self.graph[other].inputs[0] for other in last if self.graph[other].op in HEADS]
         return self._meaning(node.output) in map(self._meaning, activated)
+
+    def _embeddings(self, last: Iterable[str]) -> list[str]:
+        """Tensors called embeddings from which one more layer at most computes an end, the one to take first.
+
+        Losses with a margin (ArcFace, CosFace) need a classifier that nobody keeps.
+        """
+        layers = {name: self._layers_behind(name) for name in last}
+        found = []
+        for name in self.forward:
+            if name in last or not _EMBEDDING.search(name) or self._rank_of(name) != 2:
+                continue
+            behind = self._layers_behind(name)
+            linear = any(self.graph[layer].op in LINEAR for layer in behind)
+            if linear and any(behind <= more and len(more - behind) <= 1 for more in layers.values()):
+                found.append(name)
+        return sorted(found, key=lambda name: (self.graph[name].op != "Identity", -self.position[name]))
+
+    def _layers_behind(self, name: str) -> set[str]:
+        return self.graph.ancestors([f"{name}:0"]) & self.parts.layers
+
+    def _rank_of(self, name: str) -> int | None:
+        found = self.types.get(f"{name}:0")
+        return None if found is None or found.shape is None else len(found.shape)
 
     # Copies
 

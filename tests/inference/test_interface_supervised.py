@@ -80,6 +80,16 @@ def scores_by_position() -> None:
     train(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=smooth, logits=scores)))
 
 
+@net("x:0", "cosines:0 embedding:0")
+def embedding_whose_angles_to_the_kinds_get_a_margin() -> None:
+    embedding = tf.identity(dense(tf.nn.relu(dense(features(), 7, "a")), 4, "b"), "embedding")
+    weights = tf.nn.l2_normalize(variable("centres", [4, 3]), 0)
+    cosines = tf.matmul(tf.nn.l2_normalize(embedding, 1), weights, name="cosines")
+    kinds = tf.one_hot(labels(), 3)
+    marked = 64.0 * tf.subtract(cosines, 0.35 * kinds)
+    train(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=kinds, logits=marked)))
+
+
 @net("x:0", "p:0")
 def sigmoid_beside_its_cross_entropy() -> None:
     logits = dense(features(), 1, "a")
