@@ -82,11 +82,17 @@ class Follows(Placement):
         return tuple(index for index in indices if index not in constants)
 
     def form_reading(self, graph: Graph, node: Node, permutation: Permutation) -> Form | None:
-        if not self._can(graph, node) or len(graph.shape_of(node.output) or ()) != len(permutation):
+        if not self._can(graph, node) or not self._keeps_rank(graph, node, len(permutation)):
             return None
         return Form(permutation, permutation)
 
     form_storing = form_reading
+
+    def _keeps_rank(self, graph: Graph, node: Node, rank: int) -> bool:
+        """A Gather of one item takes an axis away, and is no op that follows."""
+        if len(graph.shape_of(node.output) or ()) != rank:
+            return False
+        return self.data is None or all(len(graph.shape_of(node.inputs[i]) or ()) == rank for i in self.data)
 
     def _can(self, graph: Graph, node: Node) -> bool:
         if any(node.attrs.get(name) for name in self.unset):

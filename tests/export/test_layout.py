@@ -161,6 +161,24 @@ def test_channels_first_graph_is_left_alone():
     assert transposes(build, x=random(2, 4, 8, 6)) == 0
 
 
+def test_layout_ends_at_a_gather_when_it_takes_one_item():
+    kernel = random(3, 3, 2, 4)
+
+    def build(frames, index):
+        return tf.nn.conv2d(tf.nn.relu(tf.gather(frames, index)), kernel, 1, "SAME")
+
+    assert_lowers(build, {"frames": random(3, 4, 6, 5, 2), "index": np.int32(1)})
+
+
+def test_layout_ends_at_a_gather_when_its_indices_have_two_axes():
+    kernel = random(3, 3, 2, 4)
+
+    def build(rows, index):
+        return tf.nn.conv2d(tf.nn.relu(tf.gather(rows, index)), kernel, 1, "SAME")
+
+    assert_lowers(build, {"rows": random(7, 5, 2), "index": np.int32([[1, 6, 0, 2], [5, 3, 3, 4]])})
+
+
 @pytest.mark.parametrize("shape", [X.shape, (None, 8, 6, 4), DYNAMIC])
 def test_axes_are_kept_by_the_mean_when_a_reshape_puts_them_back(shape):
     def build(x):
