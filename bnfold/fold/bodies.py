@@ -55,7 +55,7 @@ def _fold_call(graph: Graph, node: Node, fold: Fold) -> list[Folding]:
     new = []
     for ref, part in zip(references, inner, strict=True):
         function = graph.functions[ref.name]
-        name = _fresh(graph, f"{ref.name}_folded")
+        name = graph.fresh_function_name(f"{ref.name}_folded")
         left = tuple(tensor for position, tensor in enumerate(function.inputs) if position not in fixed)
         graph.functions.update(part.inference.graph.functions)
         graph.functions[name] = Function(name, part.inference.graph, left, function.outputs)
@@ -96,11 +96,3 @@ def _branch(graph: Graph, function: Function, arguments: Sequence[str], fixed: S
 def _end(graph: Graph, tensor: str) -> Endpoint:
     type_ = graph.types[tensor]
     return Endpoint(tensor, tensor, type_.dtype, type_.shape)
-
-
-def _fresh(graph: Graph, stem: str) -> str:
-    name, number = stem, 0
-    while name in graph.functions:
-        number += 1
-        name = f"{stem}_{number}"
-    return name

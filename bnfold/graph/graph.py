@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -185,12 +186,11 @@ class Graph:
 
     def fresh_name(self, stem: str) -> str:
         """``stem``, or ``stem_1``, ``stem_2``, … if a node has that name already."""
-        if stem not in self._nodes:
-            return stem
-        number = 1
-        while f"{stem}_{number}" in self._nodes:
-            number += 1
-        return f"{stem}_{number}"
+        return _numbered(stem, self._nodes)
+
+    def fresh_function_name(self, stem: str) -> str:
+        """``stem``, or ``stem_1``, ``stem_2``, … if a function has that name already."""
+        return _numbered(stem, self.functions)
 
     # Editing
 
@@ -273,12 +273,12 @@ class Graph:
         stops = set(stop)
         order: list[Node] = []
         seen: set[str] = set()
-        stack: list[tuple[str, bool]] = [(name, False) for name in reversed(roots)]
+        stack: list[str | Node] = [*reversed(roots)]  # a name to visit, or a node whose inputs are all placed
         back: list[str] = []  # NextIterations, visited once all else is placed
         while stack or back:
-            name, leaving = stack.pop() if stack else (back.pop(), False)
-            if leaving:
-                order.append(self._nodes[name])
+            name = stack.pop() if stack else back.pop()
+            if isinstance(name, Node):
+                order.append(name)
                 continue
             if name in seen or (node := self._nodes.get(name)) is None:
                 continue
@@ -287,13 +287,13 @@ class Graph:
             if not before and not (controls and node.controls):
                 order.append(node)
                 continue
-            stack.append((name, True))
+            stack.append(node)
             if controls:
                 before += node.controls
             if node.op in ("Merge", "RefMerge"):
                 back += [parent for parent in before if self._closes_loop(parent)]
                 before = [parent for parent in before if not self._closes_loop(parent)]
-            stack.extend((parent, False) for parent in reversed(before))
+            stack.extend(reversed(before))
         return order
 
     def _closes_loop(self, name: str) -> bool:
@@ -335,3 +335,10 @@ class Function:
     graph: Graph
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+
+def _numbered(stem: str, taken: Container[str]) -> str:
+    """``stem``, or the first of ``stem_1``, ``stem_2``, … that is not taken."""
+    if stem not in taken:
+        return stem
+    return next(name for number in count(1) if (name := f"{stem}_{number}") not in taken)

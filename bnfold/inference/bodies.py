@@ -80,18 +80,10 @@ def _specialised(library: Graph, ref: FunctionRef, arguments: list[DType | None]
         if dtype is not None:
             values[tensor] = dtype
             body.replace(body[node_name(tensor)].with_attrs(dtype=dtype, shape=None))
-    name = _fresh(library, f"{ref.name}_frozen")
+    name = library.fresh_function_name(f"{ref.name}_frozen")
     library.functions[name] = Function(name, body, function.inputs, function.outputs)
     _freeze(body, values, library)
     return replace(ref, name=name)
-
-
-def _fresh(library: Graph, stem: str) -> str:
-    name, number = stem, 0
-    while name in library.functions:
-        number += 1
-        name = f"{stem}_{number}"
-    return name
 
 
 def called_functions(graph: Graph) -> dict[str, Function]:

@@ -67,8 +67,8 @@ class StoredValues:
             raise InferenceError(
                 f"the moving statistics of {_listed(list(layers))} are not in the checkpoint ({_listed(statistics)}):"
                 " it was saved from some of the variables only, the trainable ones perhaps",
-                hint="save all variables (tf.train.Saver() without a list), or take what the statistics were"
-                " initialised to: --missing-statistics initial",
+                hint="save all variables (tf.train.Saver() without a list); or compute them: bnfold calibrate SOURCE"
+                " TARGET --data …; or take what they were initialised to: --missing-statistics initial",
                 node=statistics[0],
             )
 

@@ -94,6 +94,8 @@ def test_shape_is_none_when_the_type_or_the_rank_is_unknown():
 def test_fresh_name_is_numbered_when_the_stem_is_taken():
     graph = _graph(a=[], a_1=[])
     assert (graph.fresh_name("a"), graph.fresh_name("b")) == ("a_2", "b")
+    graph.functions.update(b=None, b_1=None)
+    assert (graph.fresh_function_name("a"), graph.fresh_function_name("b")) == ("a", "b_2")
 
 
 def test_node_is_refused_when_its_name_is_taken():
