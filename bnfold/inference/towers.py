@@ -30,7 +30,7 @@ def uncomposed(ends: Mapping[str, str], parts: Anatomy) -> tuple[dict[str, str],
     """The ends but those made of other ends by no weights of their own: what a cycle of generators gives back, or the
     points between real and generated samples at which a penalty takes the gradient.
     """
-    composed = []
+    composed: list[str] = []
     for name in ends:
         before = parts.graph.ancestors([f"{name}:0"]) & ends.keys() - {name}
         others = 0
