@@ -214,8 +214,18 @@ def _encode_shape(shape: tuple[int | None, ...] | None, proto: Any) -> None:
         proto.dim.add().size = -1 if size is None else size
 
 
+_PLAIN = frozenset({"float32", "float64", "int32", "int64", "int16", "int8", "uint8", "uint32", "uint64"})
+"""Dtypes whose arrays TensorFlow writes as their bytes, unless it is a single number."""
+
+
 def _encode_tensor(array: Array) -> Any:
-    return tensorflow().make_tensor_proto(array, shape=array.shape)
+    if array.size < 2 or not array.dtype.isnative or array.dtype.name not in _PLAIN:
+        return tensorflow().make_tensor_proto(array, shape=array.shape)
+    from tensorflow.core.framework import tensor_pb2
+
+    proto = tensor_pb2.TensorProto(dtype=DType.of_numpy(array.dtype).tf, tensor_content=array.tobytes())
+    _encode_shape(array.shape, proto.tensor_shape)
+    return proto
 
 
 def _encode_function_ref(ref: FunctionRef, proto: Any) -> None:
