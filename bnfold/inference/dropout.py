@@ -33,7 +33,7 @@ TOLERANCE = 2e-3
 class _Match:
     """A layer: ``last`` computes ``factor`` · ``x`` on average.
 
-    ``kind`` is ``dropout`` or ``noise``.
+    ``kind`` is ``dropout``, ``noise`` or ``flip``.
     """
 
     kind: str
@@ -42,7 +42,9 @@ class _Match:
     factor: float = 1.0
 
 
-def remove_dropout(graph: Graph, *, kinds: Collection[str] = ("dropout", "noise")) -> tuple[Graph, tuple[Note, ...]]:
+def remove_dropout(
+    graph: Graph, *, kinds: Collection[str] = ("dropout", "noise", "flip")
+) -> tuple[Graph, tuple[Note, ...]]:
     """Take dropout, noise layers and stochastic depth out of ``graph``.
 
     Parameters
@@ -50,17 +52,17 @@ def remove_dropout(graph: Graph, *, kinds: Collection[str] = ("dropout", "noise"
     graph : Graph
         The part that the outputs depend on, with training flags resolved. Variables and keep-probability
         placeholders may still be there.
-    kinds : collection of {"dropout", "noise"}
+    kinds : collection of {"dropout", "noise", "flip"}
         ``dropout`` takes out what drops values, paths through a residual block included; ``noise`` what adds random
-        numbers or multiplies by them.
+        numbers or multiplies by them; ``flip`` what mirrors data at random.
 
     Returns
     -------
     Graph
         In which the last op of each layer is an Identity of the layer's input; what rolled its dice is gone.
     tuple of Note
-        ``dropout-removed``, ``noise-removed``; ``dropout-unscaled`` where the mask was not divided by the keep
-        probability; ``random-left`` for random ops that stay.
+        ``dropout-removed``, ``noise-removed``, ``flip-removed``; ``dropout-unscaled`` where the mask was not divided
+        by the keep probability; ``random-left`` for random ops that stay.
     """
     result = graph.copy()
     matches: list[_Match] = []
@@ -98,6 +100,8 @@ def _match(node: Node, graph: Graph, noise: Noise) -> _Match | None:
     found = noise.distribution(mask)
     if found is None:
         return None
+    if (flip := _match_blend(node, graph, noise)) is not None:
+        return flip
     if node.op in ADD:
         return _Match("noise", x, node.name) if abs(found.mean) < TOLERANCE * found.spread else None
     if found.is_binary:
@@ -110,6 +114,8 @@ def _match(node: Node, graph: Graph, noise: Noise) -> _Match | None:
 def _match_select(node: Node, graph: Graph, noise: Noise) -> _Match | None:
     """``where(mask, x · scale, 0)``, and the other way round."""
     condition, then, otherwise = node.inputs
+    if noise.is_noise(condition) and (x := _unflipped(then, otherwise, graph)) is not None:
+        return _Match("flip", x, node.name)
     if not noise.is_noise(condition) or (mask := noise.distribution(condition)) is None:
         return None
     if noise.is_data(then) and noise.number(otherwise) == 0:
@@ -117,6 +123,37 @@ def _match_select(node: Node, graph: Graph, noise: Noise) -> _Match | None:
     if noise.is_data(otherwise) and noise.number(then) == 0:
         return _scaled(node, otherwise, replace(mask, values=1 - mask.values), graph, noise)
     return None
+
+
+def _match_blend(node: Node, graph: Graph, noise: Noise) -> _Match | None:
+    """``mask · flipped + (1 − mask) · x``, met at either product."""
+    total = _only_reader(node, graph, ADD)
+    products = [graph.find_producer(tensor) for tensor in total.inputs] if total is not None else []
+    blended = []
+    for product in products:
+        if product is None or product.op not in MULTIPLY or sum(map(noise.is_noise, product.inputs)) != 1:
+            return None
+        blended += [tensor for tensor in product.inputs if not noise.is_noise(tensor)]
+    if total is None or len(blended) != 2 or (x := _unflipped(blended[0], blended[1], graph)) is None:
+        return None
+    return _Match("flip", x, total.name)
+
+
+def _unflipped(then: str, otherwise: str, graph: Graph) -> str | None:
+    """The one of the two tensors of which the other is the mirror image."""
+    for flipped, x in ((then, otherwise), (otherwise, then)):
+        node = graph.find_producer(_unnamed(flipped, graph))
+        if node is not None and node.op == "ReverseV2" and _unnamed(node.inputs[0], graph) == _unnamed(x, graph):
+            return x
+    return None
+
+
+def _unnamed(tensor: str, graph: Graph) -> str:
+    node = graph.find_producer(tensor)
+    while node is not None and node.op == "Identity":
+        tensor = node.inputs[0]
+        node = graph.find_producer(tensor)
+    return tensor
 
 
 # The division by the keep probability, before, after or within the mask
@@ -228,7 +265,7 @@ def _sweep(graph: Graph, names: Iterable[str]) -> None:
 
 
 def _notes(graph: Graph, matches: list[_Match]) -> Iterator[Note]:
-    for kind, word in (("dropout", "dropout"), ("noise", "random noise")):
+    for kind, word in (("dropout", "dropout"), ("noise", "random noise"), ("flip", "random flips")):
         names = tuple(match.last for match in matches if match.kind == kind and match.factor == 1)
         if names:
             layers = f"{len(names)} layers" if len(names) > 1 else "1 layer"

@@ -236,6 +236,26 @@ def gaussian_dropout_of_keras(x: Any) -> Any:
     return tf.keras.layers.GaussianDropout(0.2, seed=4)(x, training=True)
 
 
+@layer("flip")
+def flipped_by_image(x: Any) -> Any:
+    mirrored = tf.random.uniform([tf.shape(x)[0], 1, 1, 1]) < 0.5
+    return tf.where(mirrored, tf.reverse(x, [2]), x)
+
+
+@layer("flip")
+def flipped_both_ways(x: Any) -> Any:
+    for axis in (1, 2):
+        kept = tf.random.uniform([tf.shape(x)[0], 1, 1, 1]) >= 0.3
+        x = tf.where(kept, x, tf.reverse(x, [axis]))
+    return x
+
+
+@layer("flip")
+def flipped_as_tensorflow_flips_batches(x: Any) -> Any:
+    """A product with the mask and one with its complement: neither is dropout."""
+    return tf.image.random_flip_left_right(x, seed=3)
+
+
 def stripped(build: Layer) -> tuple[Graph, list[str]]:
     """The net around ``build`` after the removal, frozen, and the kinds of the notes."""
     source = saved(net(build))

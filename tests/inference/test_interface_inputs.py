@@ -166,6 +166,17 @@ def noise_on_what_is_fed() -> None:
     classify(x + tf.random.normal(tf.shape(x), 0.0, 0.1))
 
 
+@net("x:0", "p:0")
+def flips_of_what_is_fed_after_rescaling() -> None:
+    classify(tf.image.random_flip_left_right(image() / 255.0))
+
+
+@net("flipped:0", "p:0")
+def flips_of_what_a_queue_gives() -> None:
+    x = v1.FIFOQueue(10, [tf.float32], [[8, 8, 3]]).dequeue_many(4)
+    classify(tf.identity(tf.image.random_flip_left_right(x), "flipped") / 255.0)
+
+
 @net("cond/Merge:0", "p:0")
 def queues_to_train_and_to_validate() -> None:
     training = v1.placeholder_with_default(True, [], "training")
