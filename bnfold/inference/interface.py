@@ -16,6 +16,7 @@ from bnfold.inference.computable import computable
 from bnfold.inference.control_flow import resolve
 from bnfold.inference.cut import Interface, cut
 from bnfold.inference.dropout import remove_dropout
+from bnfold.inference.ends import choose_ends
 from bnfold.inference.given import current_value, fix
 from bnfold.inference.inputs import choose_inputs, merged_pipelines
 from bnfold.inference.moving_statistics import find_updates
@@ -87,6 +88,8 @@ def _outputs(
         return Choices(tuple(Choice(name, f"signature {signature.name}") for name in names))
     types.update(static_types(graph, [f"{name}:0" for name in parts.weighted if name in parts.live]))
     chosen = computable(choose_outputs(parts, types), parts, source.variables)
+    if not chosen.chosen:
+        chosen = choose_ends(parts)
     if not chosen.chosen:
         raise InferenceError(
             "no output found: nothing in the graph goes through weights and ends outside a loss",

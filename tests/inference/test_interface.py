@@ -138,9 +138,13 @@ def test_value_set_by_hand_is_no_input() -> None:
     assert [e.name for e in find_interface(source, given=given).inputs] == ["x:0"]
 
 
-def test_interface_is_refused_when_nothing_goes_through_weights() -> None:
+def test_interface_is_refused_when_nothing_goes_through_weights_that_are_there() -> None:
+    def net() -> None:
+        tf.reverse(image(), [1])
+        tf.reduce_sum(variable("kernel", [3, 4]), name="size_of_the_weights")
+
     with pytest.raises(InferenceError, match="no output found") as caught:
-        find_interface(saved(lambda: tf.reverse(image(), [1])))
+        find_interface(saved(net))
     assert "--output" in (caught.value.hint or "")
 
 

@@ -1,0 +1,40 @@
+"""The outputs of a graph that has no weights: a function written as a graph, whose results are what nothing reads."""
+
+from __future__ import annotations
+
+from bnfold.graph import Graph, Node, node_name
+from bnfold.inference.anatomy import Anatomy
+from bnfold.inference.choices import Choice, Choices
+from bnfold.inference.op_kinds import PLACEHOLDERS, SINK, SUMMARY, UPDATE
+from bnfold.inference.shapes import static_types
+
+NO_RESULT = frozenset({"Const", "Enter", "Exit", "LoopCond", "NextIteration", "Switch", *PLACEHOLDERS})
+"""Ops whose value is nobody's result when nothing reads it: what a loop or a branch leaves behind."""
+
+
+def choose_ends(parts: Anatomy) -> Choices:
+    """The tensors that nothing reads and that depend on an input, if any do; none where there are weights or gradients.
+
+    There, what nothing reads may as well be a loss, a metric or an update, and the weights tell which.
+
+    Parameters
+    ----------
+    parts : Anatomy
+    """
+    if parts.layers or parts.trainable or parts.gradients:
+        return Choices((), ())
+    graph = parts.graph
+    last = [node.name for node in graph if _is_result(node) and not _is_read(graph, node)]
+    fed = graph.descendants(node.output for node in graph if node.op in PLACEHOLDERS)
+    last = [name for name in last if name in fed] or last
+    types = static_types(graph, [f"{name}:0" for name in last])
+    tensors = [tensor for name in last for tensor in types if node_name(tensor) == name] or [f"{n}:0" for n in last]
+    return Choices(tuple(Choice(tensor, "nothing reads it") for tensor in tensors), ())
+
+
+def _is_result(node: Node) -> bool:
+    return node.op not in NO_RESULT and not any(kind.fullmatch(node.op) for kind in (SINK, SUMMARY, UPDATE))
+
+
+def _is_read(graph: Graph, node: Node) -> bool:
+    return any(not SUMMARY.fullmatch(reader.op) for reader in graph.consumers(node.name))
