@@ -21,6 +21,7 @@ from bnfold.inference.layers import Layer, Provenance, find_layers, parameters, 
 from bnfold.inference.legacy import modernise
 from bnfold.inference.loops import enter_constants
 from bnfold.inference.moving_statistics import Update, find_updates
+from bnfold.inference.pivots import tie_branches
 from bnfold.inference.stored_values import StoredValues
 from bnfold.inference.thaw import thaw
 from bnfold.inference.training_flag import Flag, find_flags, leaves_of
@@ -133,6 +134,8 @@ def _switch_off_training(
     settled = {f"{flag.node}:0": flag.value for flag in flags}
     settled.update((tensor, value) for tensor, value in given.items() if value.dtype.kind == "b")
     resolved = resolve(fix(whole, {**given, **settled}), settled, results)
+    tied = tie_branches(resolved.graph, [resolved.renamed.get(tensor, tensor) for tensor in results])
+    resolved = replace(resolved, graph=tied)
     notes = tuple(
         Note("note", "training-flag", f"{flag} set to {flag.value.item()}: {flag.reason}", (flag.node,))
         for flag in flags

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from training_graphs import EXACT, Net, convolution, error_of, head, image, sample_for, source_of, truth
 
 from bnfold.graph import Graph
 from bnfold.graph.evaluate import run
 from bnfold.graph.graph_def import from_graph_def
 from bnfold.graph.tensorflow import tensorflow
+from bnfold.inference import infer
 from bnfold.inference.pivots import tie_branches
 
 tf = tensorflow()
@@ -85,6 +87,24 @@ def test_loop_is_left_as_it_is_but_for_the_conditional_in_it() -> None:
     [expected] = run(graph, [output], {"x:0": X})
     [got] = run(tied.pruned([output], controls=True), [output], {"x:0": X})
     np.testing.assert_array_equal(got, expected)
+
+
+def test_inference_graph_takes_the_branch_of_constants_that_its_input_tells() -> None:
+    def net(train: bool) -> Net:
+        x = image()
+        hidden = convolution(x) * v1.cond(tf.greater(tf.reduce_mean(x), 0.4), lambda: 2.0, lambda: -3.0)
+        return Net(x, head(hidden))
+
+    before = v1.control_flow_v2_enabled()
+    v1.disable_control_flow_v2()
+    try:
+        inference = infer(source_of(net))
+        for sample in (sample_for(net), -sample_for(net)):
+            assert error_of(inference, sample, truth(net, sample)) < EXACT
+    finally:
+        if before:
+            v1.enable_control_flow_v2()
+    assert not any(node.controls for node in inference.graph)
 
 
 def test_graph_is_itself_when_every_branch_reads_a_switch() -> None:
