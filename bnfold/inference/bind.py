@@ -96,7 +96,8 @@ def _typed(graph: Graph, *, like: Graph | None = None) -> Graph:
     except ValueError as error:
         _refuse_unknown_ops(graph)
         raise InferenceError(
-            f"TensorFlow refuses the graph: {error}", hint="check the shapes given with --input; without any, the graph itself is damaged"
+            f"TensorFlow refuses the graph: {error}",
+            hint="check the shapes given with --input; without any, the graph itself is damaged",
         ) from error
     typed = graph.copy()
     typed.types = types

@@ -75,7 +75,7 @@ def _value(graph: Graph, tensor: str, value: Any) -> Array:
         raise InferenceError(
             f"cannot set {node.name}: it is a {node.op}, not a placeholder, variable or constant",
             hint="bnfold inspect lists the inputs",
-            node=node.name
+            node=node.name,
         )
     dtype = node.attrs["dtype"]
     number = np.asarray(value)

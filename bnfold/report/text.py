@@ -173,8 +173,8 @@ def _flags(norms: tuple[BatchNorm, ...]) -> str:
     training = sum(norm.flag != "inference" for norm in norms)
     if not training:
         return "saved in inference mode" if norms else ""
-    verb = "was" if training == 1 else "were"
-    return f"{training} {verb} saved in training mode; bound to their moving statistics"
+    verb, whose = ("was", "its") if training == 1 else ("were", "their")
+    return f"{training} {verb} saved in training mode; bound to {whose} moving statistics"
 
 
 def count(number: int, noun: str) -> str:

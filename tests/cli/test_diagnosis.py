@@ -159,7 +159,7 @@ def test_inspect_writes_a_page_and_sorts(sample_model: Find, tmp_path: Path) -> 
 def test_report_that_cannot_be_written_is_an_error(sample_model: Find, tmp_path: Path) -> None:
     result = bnfold("inspect", sample_model("decay/one"), "--html", tmp_path / "absent" / "page.html")
     assert result.exit_code == 3
-    assert "cannot be written" in result.stderr
+    assert "cannot write" in result.stderr
 
 
 def test_wrong_conversion_leaves_its_reports_and_no_model(
