@@ -15,7 +15,7 @@ _ALL = "float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint6
 _MOVES = {
     op: frozenset(dtypes.split())
     for op, dtypes in {
-        "Where": "float16 float32 float64 int8 int32 int64 uint8 uint32 string",
+        "Where": "float16 float32 float64 int32 int64 uint8 string",
         "Pad": "float16 float32 float64 int8 int32 int64 uint8 uint32 uint64 bool",
         "Expand": _ALL,
         "Tile": _ALL,
@@ -27,7 +27,7 @@ _MOVES = {
         "ScatterND": _ALL,
     }.items()
 }
-"""The dtypes of onnxruntime's CPU kernels; an op that is not here moves everything."""
+"""The dtypes of onnxruntime's CPU kernels, from 1.23 on; an op that is not here moves everything."""
 
 _CARRIERS = {
     "bool": ("uint8", "int8", "int32", "int64"),

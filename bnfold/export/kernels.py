@@ -1,4 +1,4 @@
-"""The dtypes for which onnxruntime's CPU provider has a kernel, where it lacks some that TensorFlow has.
+"""The dtypes for which onnxruntime's CPU provider has a kernel, from 1.23 on, where it lacks some that TensorFlow has.
 
 An op that is not here takes whatever its ONNX schema allows. float16 is never short of a kernel: onnxruntime puts
 casts around the node itself; bfloat16 gets no such help.
@@ -21,21 +21,23 @@ KERNELS: dict[str, frozenset[str]] = {
         "Neg": f"{_FLOATS} int8 int16 int32 int64",
         "Relu": f"{_FLOATS} int8 int32 int64",
         "Pow": f"{_FLOATS} int32 int64",
-        "Max Min Clip": f"{_FLOATS} int8 int32 int64 uint8 uint32 uint64",
+        "Max Min": f"{_FLOATS} int32 int64 uint32 uint64",
+        "Clip": f"{_FLOATS} int8 int32 int64 uint8 uint32 uint64",
         "MatMul": f"{_FLOATS} int32 int64 uint32 uint64",
         "Gemm Sum BatchNormalization IsNaN": _FLOATS,
         "Exp Log Sqrt Reciprocal Sigmoid Tanh Softplus Softsign Elu Selu LeakyRelu": _FLOATS,
-        "Ceil Floor Round Sin Cos Softmax LogSoftmax HardSigmoid ThresholdedRelu": _FLOATS,
+        "Ceil Floor Round Sin Softmax LogSoftmax HardSigmoid ThresholdedRelu": _FLOATS,
         "IsInf": "float32 float64",
-        "Erf Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Det": "float16 float32",
+        "Erf Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Det": "float16 float32",
         "Conv ConvTranspose AveragePool GlobalAveragePool LRN": "float16 float32",
-        "MaxPool DepthToSpace SpaceToDepth": f"{_FLOATS} int8 uint8",
+        "MaxPool": f"{_FLOATS} int8 uint8",
+        "DepthToSpace SpaceToDepth": f"{_FLOATS} uint8",
         "ReduceSum ReduceMean ReduceProd ReduceL2 ReduceSumSquare ReduceLogSumExp CumSum": f"{_FLOATS} int32 int64",
         "ReduceMax ReduceMin ArgMax ArgMin": f"{_FLOATS} int8 int32 int64 uint8",
         "Range": "float32 float64 int16 int32 int64",
         "Einsum": f"{_FLOATS} int32 int64",
         "And Or Xor Not": "bool",
-        "TopK": "float16 float32 float64 int8 int32 int64 uint8",
+        "TopK": "float16 float32 float64 int32 int64",
         "Resize": "float16 float32 int8 int32 uint8",
         "NonZero": "float16 float32 int32 int64 uint8 bool",
     }.items()

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from bnfold.graph.tensorflow import tensorflow
@@ -17,3 +18,24 @@ def control_flow(request):
         tensorflow().compat.v1.disable_control_flow_v2()
     yield request.param
     tensorflow().compat.v1.enable_control_flow_v2()
+
+
+OLD_RUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 24)
+
+FAULTS_OF_OLD_RUNTIMES = {
+    "test_sequences_are_reversed_along_any_axes": "its ReverseSequence leaves zeros",
+    "test_error_function_is_the_same": "its Erf of NaN is -1",
+    "test_matmul_is_the_same_when_transposed": "its optimiser makes a FusedMatMul of doubles, without a kernel",
+    "test_products_of_stacks_are_the_same": "its optimiser makes a FusedMatMul of doubles, without a kernel",
+    "test_version_is_the_oldest_that_has_the_opset[26]": "it loads no opset 26",
+    "test_bits_are_recast_when_widths_agree": "it loads no opset 26",
+}
+"""What onnxruntime 1.23, the last for Python 3.10, does wrong; 1.31 does it right."""
+
+
+def pytest_collection_modifyitems(items):
+    if OLD_RUNTIME:
+        for item in items:
+            reason = FAULTS_OF_OLD_RUNTIMES.get(item.name) or FAULTS_OF_OLD_RUNTIMES.get(item.name.partition("[")[0])
+            if reason is not None:
+                item.add_marker(pytest.mark.skip(reason=f"onnxruntime {onnxruntime.__version__}: {reason}"))

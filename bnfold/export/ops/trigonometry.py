@@ -105,15 +105,21 @@ class Doubles:
 def _refined(f: Doubles, y: str, x: str, angle: str) -> str:
     """``angle`` of (x, y) to the last place of float64; where both are 0 it is 0 or ±π."""
     y, x = f.unit(y, x)
-    sin, cos = f("Sin", angle), f("Cos", angle)
+    sin, cos = f("Sin", angle), _cos(f, angle)
     across = f("Sub", f("Mul", y, cos), f("Mul", x, sin))
     along = f("Add", f("Mul", x, cos), f("Mul", y, sin))
     exact = f("Mul", f("Round", f("Mul", angle, 1 / math.pi)), math.pi)
     return f.where(f("Equal", along, 0.0), exact, f("Add", angle, f("Div", across, along)))
 
 
+def _cos(f: Doubles, x: str) -> str:
+    """1 - 2·sin²(x/2): before 1.24 onnxruntime has a Sin of doubles and no Cos."""
+    half = f("Sin", f("Mul", x, 0.5))
+    return f("Sub", 1.0, f("Mul", 2.0, f("Mul", half, half)))
+
+
 def _tan(f: Doubles, x: str) -> str:
-    return f("Div", f("Sin", x), f("Cos", x))
+    return f("Div", f("Sin", x), _cos(f, x))
 
 
 def _start(f: Doubles, op: str, x: str) -> str:
@@ -181,6 +187,7 @@ def _atanh(f: Doubles, x: str) -> str:
 
 
 _IN_FLOAT64 = {
+    "Cos": _cos,
     "Tan": _tan,
     "Asin": _asin,
     "Acos": _acos,
