@@ -13,6 +13,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo 'error: Python 3.10 or newer is needed (make PYTHON=python3.12 …)'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q bnfold # an editable install is not compiled by pip
 	@touch $@
 
 demo: $(STAMP) ## install, convert a sample checkpoint, check it, show the report
