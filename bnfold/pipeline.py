@@ -159,9 +159,10 @@ def convert(
     if place is None:
         return conclude(compare(artifact.comparable))
     with place.staged() as staged:
-        if check:
-            artifact.write(staged)  # what is compared is the file
-        conversion = conclude(compare(staged if place.format == "onnx" else artifact.comparable))
+        from_file = place.format == "onnx"
+        if check and from_file:
+            artifact.write(staged)
+        conversion = conclude(compare(staged if from_file else artifact.comparable))
         if conversion.report.equal is False:
             raise OutputsDifferError(conversion.report, conversion)
         artifact.write(staged)  # perhaps once more, now with the check's figures in its metadata

@@ -9,8 +9,6 @@ from bnfold.fold.rules import LINEAR_OPS
 from bnfold.fold.scene import Chain, Scene
 from bnfold.graph.stages import BatchNorm, Fate, Folded, Kept
 
-NO_MAP = "no constant map is among its nodes: its statistics are computed"
-
 
 class Fates:
     """Notes fates while the engine works.
