@@ -6,10 +6,12 @@ import itertools
 
 import ml_dtypes
 import numpy as np
+import onnxruntime
 import pytest
-from harness import assert_lowers, op_types, random
+from harness import assert_lowers, assert_same, inference_graph, op_types, random
 
 from bnfold.errors import ExportError
+from bnfold.export import export
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -223,12 +225,78 @@ def test_sum_is_an_op_of_its_own_when_the_vector_is_along_another_axis():
     assert "Add" in op_types(model)
 
 
-def test_conv_is_refused_when_its_kernel_has_no_known_shape():
-    def build(x, kernel):
-        return tf.nn.conv2d(x, kernel, 1, "SAME")
+@pytest.mark.parametrize("padding", ["SAME", "VALID", EXPLICIT], ids=str)
+@pytest.mark.parametrize(("strides", "dilations"), [((1, 1), (1, 1)), ((2, 3), (1, 1)), ((1, 1), (2, 1))])
+def test_conv2d_is_the_same_when_no_size_of_its_kernel_is_known(padding, strides, dilations):
+    """One kernel is for all channels of the image, the other for half of them: two groups."""
 
-    with pytest.raises(ExportError, match="kernel is not known"):
-        assert_lowers(build, {"x": random(1, 5, 5, 2), "kernel": random(3, 3, 2, 2)}, shapes={"kernel": (None,) * 4})
+    def build(x, kernel):
+        return conv2d(kernel, strides, padding, dilations)(x)
+
+    feeds = [{"x": random(2, 9, 8, 4, seed=n), "kernel": random(3, 2, n, 6, seed=n + 1)} for n in (4, 2)]
+    assert_lowers(build, *feeds, dynamic=True)
+
+
+@pytest.mark.parametrize("data_format", ["NHWC", "NCHW"])
+def test_conv2d_is_the_same_when_its_number_of_groups_is_not_known(data_format):
+    """TensorFlow runs channels first on GPUs only: the result is compared with that of the other order."""
+    kernel = random(3, 2, 2, 6, seed=1)
+    first = data_format == "NCHW"
+    feeds = [{"x": random(2, 9, 8, channels, seed=channels)} for channels in (2, 4, 6)]
+    for feed in feeds:
+        build = conv2d(kernel, (2, 1), "SAME", data_format=data_format)
+        shapes = {"x": (None,) * 4}
+        if not first:
+            assert_lowers(build, feed, shapes=shapes)
+            continue
+        model = export(inference_graph(build, feed, shapes=shapes))
+        runtime = onnxruntime.InferenceSession(model.SerializeToString())
+        (got,) = runtime.run(None, {"x:0": feed["x"].transpose(0, 3, 1, 2)})
+        wanted = conv2d(kernel, (2, 1), "SAME")(tf.constant(feed["x"])).numpy()
+        assert_same(got.transpose(0, 2, 3, 1), wanted)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("known", ["x", "kernel", ""])
+def test_depthwise_conv_is_the_same_when_its_channels_are_not_known(padding, known):
+    def build(x, kernel):
+        return tf.nn.depthwise_conv2d(x, kernel, [1, 2, 2, 1], padding)
+
+    feeds = {"x": random(2, 9, 8, 4), "kernel": random(3, 2, 4, 3, seed=1)}
+    assert_lowers(build, feeds, shapes={name: (None,) * 4 for name in feeds if name != known})
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_transposed_conv2d_is_the_same_when_no_size_is_known(padding):
+    def build(x, kernel, size):
+        return tf.nn.conv2d_transpose(x, kernel, size, [2, 3], padding)
+
+    feeds = {"x": random(2, 5, 4, 3), "kernel": random(3, 2, 5, 3, seed=1)}
+    for size in ([2, 10, 12, 5], [2, 9, 11, 5]) if padding == "SAME" else ([2, 11, 11, 5], [2, 12, 13, 5]):
+        assert_lowers(build, feeds | {"size": np.array(size, np.int32)}, dynamic=True)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("shape", [(2, 5, 4, 6), (None, None, None, 6), (None,) * 4])
+def test_transposed_depthwise_conv_is_the_same(padding, shape):
+    size = [2, 9, 8, 3] if padding == "SAME" else [2, 11, 9, 3]
+
+    def build(x):
+        return tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=size, filter=random(3, 2, 3, 2, seed=1), out_backprop=x, strides=[1, 2, 2, 1], padding=padding
+        )
+
+    assert_lowers(build, {"x": random(2, 5, 4, 6)}, shapes={"x": shape})
+
+
+def test_transposed_depthwise_conv_is_refused_when_its_channels_are_not_known():
+    def build(x, kernel):
+        return tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=[2, 9, 8, 3], filter=kernel, out_backprop=x, strides=[1, 2, 2, 1], padding="SAME"
+        )
+
+    with pytest.raises(ExportError, match="number of its channels is not known"):
+        assert_lowers(build, {"x": random(2, 5, 4, 6), "kernel": random(3, 2, 3, 2)}, dynamic=True)
 
 
 @pytest.mark.parametrize("shape", [(2, 7, 6, 4), (None, None, None, 4)])

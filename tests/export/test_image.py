@@ -94,18 +94,3 @@ def test_crops_are_the_same(method):
     assert_lowers(crops, *feeds, shapes=shapes, rtol=1e-5, atol=1e-5)
     for dtype in (np.uint8, np.float16, np.float64, np.int32):
         assert_lowers(lambda x: crops(x, BOXES, INDEX), {"x": random(2, 5, 6, 3, dtype=dtype, high=99)}, rtol=1e-5)
-
-
-@pytest.mark.parametrize("padding", ["SAME", "VALID"])
-@pytest.mark.parametrize(("kernel", "stride", "rate"), [((2, 3), (1, 1), (1, 1)), ((3, 2), (2, 3), (1, 2))])
-def test_patches_are_the_same(padding, kernel, stride, rate):
-    def patches(x):
-        sizes = ([1, *pair, 1] for pair in (kernel, stride, rate))
-        return raw.ExtractImagePatches(
-            images=x, **dict(zip(("ksizes", "strides", "rates"), sizes, strict=True)), padding=padding
-        )
-
-    assert_lowers(patches, {"x": random(2, 7, 8, 3)}, opsets=(13, 18))
-    assert_lowers(patches, {"x": random(2, 7, 8, 3)}, {"x": random(1, 6, 9, 3)}, dynamic=True)
-    for dtype in (np.uint8, np.int64, np.float16):
-        assert_lowers(patches, {"x": random(1, 7, 8, 2, dtype=dtype)})

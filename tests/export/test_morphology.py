@@ -29,3 +29,22 @@ def test_dilation_keeps_its_dtype(dtype):
     x = random(1, 5, 6, 4, dtype=dtype)
     assert_lowers(lambda x: tf.nn.dilation2d(x, weights, [1] * 4, "SAME", "NHWC", [1] * 4), {"x": x})
     assert_lowers(lambda x, w: tf.nn.dilation2d(x, w, [1] * 4, "SAME", "NHWC", [1] * 4), {"x": x, "w": weights})
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize(("stride", "rate"), [(1, 1), (2, 1), (1, 2), (3, 2)])
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, np.uint8])
+def test_dilation_is_the_same_when_its_filter_has_no_known_size(padding, stride, rate, dtype):
+    def build(x, weights):
+        return tf.nn.dilation2d(x, weights, [1, stride, stride, 1], padding, "NHWC", [1, rate, rate, 1])
+
+    feeds = {"x": random(2, 9, 8, 4, dtype=dtype, low=-60), "weights": random(3, 2, 4, dtype=dtype, seed=1)}
+    assert_lowers(build, feeds, dynamic=True)
+    assert_lowers(build, feeds, shapes={"weights": (None, None, 4)})
+
+
+def test_erosion_is_the_same():
+    def build(x, weights):
+        return tf.nn.erosion2d(x, weights, [1, 2, 1, 1], "SAME", "NHWC", [1, 1, 2, 1])
+
+    assert_lowers(build, {"x": random(2, 9, 8, 4), "weights": random(3, 2, 4, seed=1)})

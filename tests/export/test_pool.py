@@ -80,3 +80,37 @@ def test_max_pool_with_argmax_is_the_same(batch_in_index, padding):
         return values, index
 
     assert_lowers(build, {"x": random(3, 7, 6, 4)}, shapes={"x": (None, 7, 6, 4)})
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize(("size", "stride"), [(3, 2), (2, 3), (1, 2)])
+@pytest.mark.parametrize("batch_in_index", [False, True])
+def test_max_pool_with_argmax_is_the_same_when_no_size_is_known(padding, size, stride, batch_in_index):
+    """All values are below 0, so that padding with anything but the least value is found out."""
+
+    def build(x):
+        return tf.nn.max_pool_with_argmax(x, size, stride, padding, include_batch_in_index=batch_in_index)
+
+    feeds = [{"x": random(*shape, low=-9, high=-1)} for shape in ((3, 7, 6, 4), (1, 6, 8, 3))]
+    assert_lowers(build, *feeds, dynamic=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64])
+def test_max_pool_with_argmax_keeps_its_dtype(dtype):
+    x = random(2, 6, 7, 3, dtype=dtype, low=-90, high=90)
+    assert_lowers(lambda x: tf.nn.max_pool_with_argmax(x, 3, 2, "SAME", output_dtype=tf.int32), {"x": x})
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, np.uint8])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_max_pool_is_the_same_when_its_window_is_computed(padding, dtype, dynamic):
+    def build(x, window, strides):
+        return tf.raw_ops.MaxPoolV2(input=x, ksize=window, strides=strides, padding=padding)
+
+    x = random(2, 9, 8, 3, dtype=dtype, low=-90, high=-1)
+    feeds = [
+        {"x": x, "window": np.array([1, h, w, 1], np.int32), "strides": np.array([1, dy, dx, 1], np.int32)}
+        for h, w, dy, dx in ((3, 2, 2, 1), (2, 3, 3, 2))
+    ]
+    assert_lowers(build, *feeds, dynamic=dynamic)

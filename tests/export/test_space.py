@@ -31,6 +31,34 @@ def test_batch_and_space_are_the_same(blocks, dynamic):
     assert_lowers(lambda x: tf.compat.v1.batch_to_space_nd(x, blocks, crops), {"x": z}, shapes=shapes)
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, np.float64])
+def test_batch_and_space_are_the_same_when_paddings_are_computed(known, dtype):
+    x, z = random(2, 7, 5, 3, dtype=dtype, low=-90, high=90), random(12, 3, 4, 3, dtype=dtype, low=-90, high=90)
+    blocks, pads = np.array([2, 3], np.int32), np.array([[1, 2], [0, 1]], np.int32)
+    shapes = {} if known else {"x": (None,) * 4, "z": (None,) * 4, "pads": (None, None)}
+
+    assert_lowers(lambda x, pads: tf.space_to_batch(x, blocks, pads), {"x": x, "pads": pads}, shapes=shapes)
+    both = {"x": x, "blocks": blocks, "pads": pads}
+    assert_lowers(lambda x, blocks, pads: tf.space_to_batch(x, blocks, pads), both, shapes=shapes)
+    both = {"z": z, "blocks": blocks, "crops": pads}
+    assert_lowers(lambda z, blocks, crops: tf.batch_to_space(z, blocks, crops), both, shapes=shapes)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_older_batch_and_space_are_the_same_when_paddings_are_computed(known):
+    pads, shapes = np.array([[1, 2], [0, 1]], np.int32), None if known else {"x": (None,) * 4}
+
+    def batches(x, pads):
+        return tf.raw_ops.SpaceToBatch(input=x, paddings=pads, block_size=2)
+
+    def space(x, pads):
+        return tf.raw_ops.BatchToSpace(input=x, crops=pads, block_size=2)
+
+    assert_lowers(batches, {"x": random(2, 7, 5, 3), "pads": pads}, shapes=shapes)
+    assert_lowers(space, {"x": random(8, 3, 4, 5), "pads": pads}, shapes=shapes)
+
+
 def dilated(kernel, rates, pads, crops, *, bias=None, padding="VALID", conv=tf.nn.conv2d):
     def build(x):
         phases = tf.space_to_batch(x, rates, pads)

@@ -1,12 +1,9 @@
-"""Parts of images: crops resized to one size, and patches side by side."""
+"""Parts of images: crops resized to one size."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bnfold.export.call import Call
-from bnfold.export.carry import moved
-from bnfold.export.ints import Ints, input_ints, joined, sizes_of
+from bnfold.export.ints import Ints, input_ints, sizes_of
 from bnfold.export.ops.resize import as_float32
 from bnfold.export.reals import Reals, counted
 from bnfold.export.table import NUMBERS, lowers
@@ -83,42 +80,3 @@ def _mixed(crops: _Crops, rows: Reals, columns: Reals) -> Reals:
 
 def _between(one: Reals, other: Reals, share: Reals) -> Reals:
     return one + (other - one) * share
-
-
-@lowers("ExtractImagePatches", dtypes=NUMBERS)
-def lower_extract_image_patches(call: Call) -> str:
-    """Each patch becomes the channels of one pixel."""
-    value = windows(call, call.input(0), call.attr("ksizes")[1:3])
-    value = call.transpose(value, [0, 1, 3, 2, 4, 5])
-    return call.emit("Reshape", value, call.ints([0, 0, 0, -1]))
-
-
-def windows(call: Call, value: str, kernel: Sequence[int]) -> str:
-    """The windows of an image: N × rows × kernel height × columns × kernel width × channels.
-
-    The rows of every window are picked, then the columns; strides, rates and padding are the node's.
-    """
-    picks = []
-    pads: list[list[Ints]] = []
-    sizes = sizes_of(call, 0, [HEIGHT, WIDTH])
-    for axis, length in zip((HEIGHT, WIDTH), kernel, strict=True):
-        stride, rate = (call.attr(name)[axis] for name in ("strides", "rates"))
-        size, reach = sizes[axis - 1], (length - 1) * rate + 1
-        total = Ints(call, 0)
-        if call.attr("padding") == "SAME":
-            total = ((size - 1) // stride * stride + reach - size).at_least(0)
-        pads.append([total // 2, total - total // 2])
-        count = (size + total - reach) // stride + 1
-        within = Ints(call, [[step * rate for step in range(length)]])
-        picks.append(counted(call, count).expanded(1).as_ints() * stride + within)
-    value = _padded(call, value, pads)
-    value = call.emit("Gather", value, picks[0].name, axis=1)
-    return call.emit("Gather", value, picks[1].name, axis=3)
-
-
-def _padded(call: Call, value: str, pads: list[list[Ints]]) -> str:
-    (top, bottom), (left, right) = pads
-    amounts = joined(call, 0, top.vector(), left.vector(), 0, 0, bottom.vector(), right.vector(), 0)
-    if amounts.known is not None and not amounts.known.any():
-        return value
-    return moved(call, "Pad", [value, amounts.name], call.dtype())

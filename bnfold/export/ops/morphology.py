@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.export.call import Call
-from bnfold.export.ops.window import Window, known_pads, pad_at_run_time
+from bnfold.export.ints import Ints, sizes_of
+from bnfold.export.ops.patches import Windows
+from bnfold.export.ops.window import Window, computed_pads, known_pads, pad_at_run_time
 from bnfold.export.placement import SPATIAL
 from bnfold.export.table import FLOATS, lowers
 from bnfold.graph.dtypes import INT64
@@ -22,7 +24,7 @@ def lower_dilation(call: Call) -> str:
     """
     height, width, _ = call.known_shape(1)
     if height is None or width is None:
-        raise call.refusal("the shape of its filter is not known")
+        return _by_windows(call)
     strides, rates = call.attr("strides")[1:3], call.attr("rates")[1:3]
     window = Window((height, width), tuple(strides), tuple(rates), call.attr("padding"))
     dtype = call.dtype()
@@ -38,10 +40,24 @@ def lower_dilation(call: Call) -> str:
     return largest if wide == dtype else call.cast(largest, dtype)
 
 
+def _by_windows(call: Call) -> str:
+    """The same where the shape of the filter is not known: all windows at once, and their largest sums."""
+    dtype = call.dtype()
+    wide = dtype if dtype.is_floating else INT64
+    sizes, kernel = sizes_of(call, 0, [1, 2]), sizes_of(call, 1, [0, 1])
+    strides, rates = (Ints(call, call.attr(name)[1:3]) for name in ("strides", "rates"))
+    places = Windows(sizes, kernel, strides, rates, call.attr("padding"))
+    fill = call.scalar(-np.inf if wide.is_floating else _FAR_BELOW, wide)
+    value = places.of(call, call.cast(call.input(0), wide), 2, dtype=wide, fill=fill)
+    weights = call.unsqueeze(call.transpose(call.cast(call.input(1), wide), [2, 0, 1]), [1, 3])
+    sums = call.widened("Add", value, weights, dtype=wide)
+    return call.cast(call.reduce("ReduceMax", sums, [3, 5]), dtype)
+
+
 def _padded(call: Call, value: str, window: Window, fill: str) -> str:
     pads = known_pads(window, call.known_shape(0)[1:3])
     if pads is None:
-        return pad_at_run_time(call, value, window, fill)
+        return pad_at_run_time(call, value, fill, *computed_pads(call, value, window))
     if not any(map(any, pads)):
         return value
     amounts = [0, 0, *(before for before, _ in pads), 0, 0, *(after for _, after in pads)]
@@ -50,7 +66,7 @@ def _padded(call: Call, value: str, window: Window, fill: str) -> str:
 
 def _shifted(call: Call, value: str, window: Window, row: int, column: int) -> str:
     starts = [row * window.dilations[0], column * window.dilations[1]]
-    ends = [start - reach + 1 or 2**62 for start, reach in zip(starts, window.reach, strict=True)]
+    ends = [start - reach + 1 or 2**62 for start, reach in zip(starts, window.known_reach or (), strict=True)]
     return call.emit("Slice", value, call.ints(starts), call.ints(ends), call.ints([2, 3]), call.ints(window.strides))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bnfold.export.call import Call
+from bnfold.export.ints import Ints, joined, run_time_shape
 from bnfold.export.kernels import widening
 from bnfold.graph import DType
 
@@ -19,22 +20,30 @@ class Window:
 
     Attributes
     ----------
-    kernel, strides, dilations : tuple of int
+    kernel : tuple of int
+        A size may be None: it is known when the model runs.
+    strides, dilations : tuple of int
     padding : {"SAME", "VALID", "EXPLICIT"}
     explicit : tuple of (int, int)
         Before and after, where the padding is explicit.
     """
 
-    kernel: tuple[int, ...]
+    kernel: tuple[int | None, ...]
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
     padding: str
     explicit: tuple[tuple[int, int], ...] = ()
 
     @property
-    def reach(self) -> list[int]:
+    def reach(self) -> list[int | None]:
         """How many elements the window spans, its gaps included."""
-        return [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True)]
+        return [None if k is None else (k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True)]
+
+    @property
+    def known_reach(self) -> list[int] | None:
+        """`reach`, if all of it is known."""
+        known = [reach for reach in self.reach if reach is not None]
+        return known if len(known) == len(self.kernel) else None
 
 
 def is_channels_first(call: Call) -> bool:
@@ -51,7 +60,12 @@ def channels(call: Call, items: Sequence[Any]) -> Any:
     return items[1] if is_channels_first(call) else items[-1]
 
 
-def window_of(call: Call, kernel: Sequence[int], rank: int) -> Window:
+def channel_axis(call: Call) -> int:
+    """TensorFlow's channel axis of the image."""
+    return 1 if is_channels_first(call) else -1
+
+
+def window_of(call: Call, kernel: Sequence[int | None], rank: int) -> Window:
     """The window of a convolution or pool with ``kernel``, from the node's attributes."""
     dilations = call.attr("dilations") or [1] * rank
     flat = call.attr("explicit_paddings") or [0] * (2 * rank)
@@ -81,10 +95,18 @@ def known_pads(window: Window, sizes: Sequence[int | None]) -> list[tuple[int, i
     for size, stride, reach in zip(sizes, window.strides, window.reach, strict=True):
         if stride == 1 or reach == 1:
             size = stride  # then no size matters: any multiple of the stride gives the same padding
-        if size is None:
+        if size is None or reach is None:
             return None
         pads.append(same_pads(size, stride, reach))
     return pads
+
+
+def window_attrs(window: Window) -> dict[str, Any]:
+    """What ONNX says of the window itself; a kernel whose sizes are not known speaks for itself."""
+    return {
+        "kernel_shape": None if None in window.kernel else list(window.kernel),
+        "strides": list(window.strides),
+    }
 
 
 def padding_attrs(pads: Sequence[tuple[int, int]]) -> dict[str, Any]:
@@ -99,25 +121,33 @@ def runtime_pads(window: Window) -> dict[str, Any] | None:
 
     It refuses dilations, and where the window is shorter than its stride its padding may become negative.
     """
-    if set(window.dilations) != {1} or any(k < s for k, s in zip(window.kernel, window.strides, strict=True)):
+    if set(window.dilations) != {1} or any(
+        k is None or k < s for k, s in zip(window.kernel, window.strides, strict=True)
+    ):
         return None
     return {"auto_pad": "SAME_UPPER"}
 
 
-def pad_at_run_time(call: Call, value: str, window: Window, fill: str) -> str:
-    """``value`` (N, C, spatial…) with SAME padding computed from its size by ONNX nodes."""
+def computed_pads(call: Call, value: str, window: Window, kernel: Ints | None = None) -> tuple[Ints, Ints]:
+    """SAME padding before and after each spatial axis of ``value`` (N, C, spatial…), from its size.
+
+    ``kernel`` has the window's sizes where they are not known.
+    """
     count = len(window.kernel)
-    size = call.emit("Slice", call.emit("Shape", value), call.ints([2]), call.ints([2 + count]))
-    stride, reach = call.ints(window.strides), call.ints(window.reach)
-    ones = call.ints([1] * count)
+    size = run_time_shape(call, value).entries(2, 2 + count)
+    if (known := window.known_reach) is not None:
+        reach = Ints(call, known)
+    else:
+        assert kernel is not None  # a pool's window is an attribute
+        reach = (kernel - 1) * window.dilations + 1
     # ceil(size / stride) - 1 is (size - 1) // stride
-    steps = call.emit("Div", call.emit("Sub", size, ones), stride)
-    total = call.emit("Sub", call.emit("Add", call.emit("Mul", steps, stride), reach), size)
-    total = call.emit("Max", total, call.ints([0] * count))
-    before = call.emit("Div", total, call.ints([2] * count))
-    after = call.emit("Sub", total, before)
-    none = call.ints([0, 0])
-    return call.emit("Pad", value, call.emit("Concat", none, before, none, after, axis=0), fill)
+    total = ((size - 1) // window.strides * window.strides + reach - size).at_least(0)
+    return total // 2, total - total // 2
+
+
+def pad_at_run_time(call: Call, value: str, fill: str, before: Ints, after: Ints) -> str:
+    """``value`` (N, C, spatial…) with the computed padding around its spatial axes."""
+    return call.emit("Pad", value, joined(call, [0, 0], before, [0, 0], after).name, fill)
 
 
 def lowest(dtype: DType) -> Any:
@@ -128,10 +158,11 @@ def lowest(dtype: DType) -> Any:
 def slide(call: Call, op: str, window: Window, inputs: Sequence[str], fill: Any = 0, **attrs: Any) -> str:
     """Emit ``op`` with ``window`` over ``inputs[0]`` (N, C, spatial…), padded as TensorFlow pads.
 
-    ``fill`` is what stands in the padding where it has to be a node of its own.
+    ``fill`` is what stands in the padding where it has to be a node of its own; ``inputs[1]``, if there is one, is a
+    kernel (O, I, spatial…).
     """
     sizes = spatial(call, call.known_shape(0))
-    attrs |= {"kernel_shape": list(window.kernel), "strides": list(window.strides)}
+    attrs |= window_attrs(window)
     if set(window.dilations) != {1}:
         attrs["dilations"] = list(window.dilations)
     if (pads := known_pads(window, sizes)) is not None:
@@ -141,6 +172,7 @@ def slide(call: Call, op: str, window: Window, inputs: Sequence[str], fill: Any 
     dtype = call.dtype()
     wide = widening(op, dtype) or dtype
     value, *others = (name if wide == dtype else call.cast(name, wide) for name in inputs)
-    padded = pad_at_run_time(call, value, window, call.scalar(fill, wide))
+    kernel = run_time_shape(call, others[0]).entries(2) if others else None
+    padded = pad_at_run_time(call, value, call.scalar(fill, wide), *computed_pads(call, value, window, kernel))
     result = call.emit(op, padded, *others, **attrs)
     return result if wide == dtype else call.cast(result, dtype)

@@ -1,0 +1,36 @@
+"""Patches of images and volumes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_lowers, random
+
+from bnfold.graph.tensorflow import tensorflow
+
+tf = tensorflow()
+raw = tf.raw_ops
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize(("kernel", "stride", "rate"), [((2, 3), (1, 1), (1, 1)), ((3, 2), (2, 3), (1, 2))])
+def test_patches_are_the_same(padding, kernel, stride, rate):
+    def patches(x):
+        sizes = ([1, *pair, 1] for pair in (kernel, stride, rate))
+        return raw.ExtractImagePatches(
+            images=x, **dict(zip(("ksizes", "strides", "rates"), sizes, strict=True)), padding=padding
+        )
+
+    assert_lowers(patches, {"x": random(2, 7, 8, 3)}, opsets=(13, 18))
+    assert_lowers(patches, {"x": random(2, 7, 8, 3)}, {"x": random(1, 6, 9, 3)}, dynamic=True)
+    for dtype in (np.uint8, np.int64, np.float16):
+        assert_lowers(patches, {"x": random(1, 7, 8, 2, dtype=dtype)})
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_patches_of_volumes_are_the_same(padding):
+    def patches(x):
+        return raw.ExtractVolumePatches(input=x, ksizes=[1, 2, 3, 2, 1], strides=[1, 2, 1, 2, 1], padding=padding)
+
+    assert_lowers(patches, {"x": random(2, 5, 6, 7, 3)})
+    assert_lowers(patches, {"x": random(2, 5, 6, 7, 3, dtype=np.int32, high=99)}, shapes={"x": (None, 5, 6, 7, 3)})
