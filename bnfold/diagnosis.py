@@ -12,6 +12,7 @@ from bnfold import calls
 from bnfold.calls import Observer
 from bnfold.errors import InferenceError, LoadError, UnboundError
 from bnfold.options import SourceKeywords, SourceOptions
+from bnfold.target import require_writable_under
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -131,7 +132,7 @@ def calibrate(
 
     Raises
     ------
-    LoadError, InferenceError, VerificationError
+    LoadError, InferenceError, VerificationError, ExportError
         Nothing is written.
     """
     from bnfold.calibration import calibrate_statistics, needs_calibration, write_checkpoint
@@ -143,6 +144,10 @@ def calibrate(
     path = loaded.path
     if loaded.kind != "checkpoint" or path is None:
         raise LoadError(f"{loaded.label} is a {loaded.kind}", hint="calibrate takes TensorFlow 1 checkpoints")
+    files, _ = checkpoint_files(path)
+    place = Path(target)
+    prefix = place / files.prefix.name if place.is_dir() or str(target).endswith("/") else place
+    require_writable_under(prefix)
     absent = [name for name, variable in loaded.variables.items() if variable.key is None]
     loaded, reference, added = stages.run("infer", lambda: _infer(loaded, options), tell=lambda found: found[1])
     if layers is None:
@@ -155,9 +160,6 @@ def calibrate(
             hint="--layers . calibrates all of them anew" if reference.batch_norms else "the graph has no batch norms",
         )
     calibration = calibrate_statistics(reference, names, data, progress=progress)
-    files, _ = checkpoint_files(path)
-    place = Path(target)
-    prefix = place / files.prefix.name if place.is_dir() or str(target).endswith("/") else place
     written = write_checkpoint(files.prefix, prefix, calibration.statistics, loaded.variables, added=added)
     return Calibrated(written, calibration, tuple(node.name for node in added if node.op == "VariableV2"))
 

@@ -78,10 +78,22 @@ def require_writable(path: Path) -> None:
     ------
     ExportError
     """
-    folder = path.parent
     if path.is_dir():
         raise ExportError(f"cannot write {path}: it is a directory", hint="name a file")
+    if not path.parent.is_dir():
+        raise ExportError(f"cannot write {path}: there is no directory {path.parent}", hint=f"mkdir -p {path.parent}")
+    require_writable_under(path)
+
+
+def require_writable_under(path: Path) -> None:
+    """Refuse a path that no file can be written to, not even once the directories on the way to it are made.
+
+    Raises
+    ------
+    ExportError
+    """
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir():
-        raise ExportError(f"cannot write {path}: there is no directory {folder}", hint=f"mkdir -p {folder}")
+        raise ExportError(f"cannot write {path}: {folder} is no directory", hint="choose another place")
     if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise ExportError(f"cannot write {path}: permission denied", hint="choose another place")

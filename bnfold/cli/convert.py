@@ -96,6 +96,18 @@ def convert(
     asked = {"--opset": opset, "--layout": layout, "--rename": rename, "--half": half}
     if target.suffix == ".pb" and (vain := [option for option, given in asked.items() if given]):
         raise typer.BadParameter(f"{', '.join(vain)}: for ONNX files only, not for {target}", param_hint="TARGET")
+    if no_check:
+        of_check = {
+            "--certificate": certificate,
+            "--junit": junit,
+            "--data": data,
+            "--rtol": rtol,
+            "--atol": atol,
+            "--exact": exact or None,
+            "--layers": layers or None,
+        }
+        if vain := [option for option, given in of_check.items() if given is not None]:
+            raise typer.BadParameter(f"it leaves out what {', '.join(vain)} would need", param_hint="--no-check")
     reading = how(inputs, outputs, set_values, bind, missing_statistics, weights, rename_variables, tags, signature)
     with errors(as_json), progress(as_json) as observe:
         from bnfold.latency import measure_latency

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bnfold.errors import FoldError
 from bnfold.fold.algebra import Affine, affine
 from bnfold.fold.backward import plan_backward
 from bnfold.fold.batch_norm import is_fused_batch_norm
@@ -67,6 +68,8 @@ def fold_batch_norms(inference: InferenceGraph, *, keep: str | None = None) -> F
     ------
     ValueError
         When ``keep`` is not a regular expression.
+    FoldError
+        When no batch norm's name matches ``keep``.
     """
     folding = _Folder(inference, _pattern(keep)).fold()
     return fold_branches(folding, fold_batch_norms)
@@ -84,6 +87,10 @@ class _Folder:
         self.inference = inference
         graph = with_plain_constants(inference.graph)
         kept = [norm for norm in inference.batch_norms if keep is not None and keep.search(norm.name)]
+        if keep is not None and not kept:
+            names = [norm.name for norm in inference.batch_norms]
+            hint = f"their names: {', '.join(names[:8])}{' …' * (len(names) > 8)}" if names else "the graph has none"
+            raise FoldError(f"no batch norm's name matches keep={keep.pattern!r}", hint=hint)
         outputs = [endpoint.tensor for endpoint in inference.outputs]
         self.scene = Scene(graph, outputs, (name for norm in kept for name in norm.nodes))
         self.scene.protected.update(hard_sigmoids(graph, self.scene.exact))

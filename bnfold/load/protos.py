@@ -9,6 +9,7 @@ from bnfold.errors import LoadError
 from bnfold.graph import Graph
 from bnfold.graph.graph_def import from_graph_def
 from bnfold.graph.tensorflow import message
+from bnfold.load.soundness import refuse_unsound
 
 _MOST_ELEMENTS = 1 << 31
 """Of a constant that stores fewer values than its shape has: no real graph fills more than this."""
@@ -66,19 +67,21 @@ def decode_graph(graph_def: Any, label: str) -> Graph:
     ------
     LoadError
         When the proto parses but makes no graph: two nodes of one name, unknown element types, constants whose
-        values do not fit their shapes.
+        values do not fit their shapes, nodes that are not what their ops say.
     """
     for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
         for node in nodes:
             if node.op == "Const":
                 _refuse_hollow_constant(node, label)
     try:
-        return from_graph_def(graph_def)
+        graph = from_graph_def(graph_def)
     except (ValueError, TypeError, KeyError, IndexError, MemoryError, OverflowError) as error:
         raise LoadError(
             f"the graph in {label} cannot be decoded: {type(error).__name__}: {error}",
             hint="the file is corrupt, or of a TensorFlow newer than the one installed here",
         ) from None
+    refuse_unsound(graph, label)
+    return graph
 
 
 def _refuse_hollow_constant(node: Any, label: str) -> None:

@@ -30,6 +30,9 @@ KINDS: tuple[tuple[Callable[[Path], bool], Reader], ...] = (
 )
 """How each kind of source is known, by what is there and what it begins with, and what reads it; the first wins."""
 
+_WITH_NAMED_VALUES = ("checkpoint", "saved model")
+_OF_SAVED_MODELS = "tags and signature (--tags, --signature) are of SavedModels; --input and --output name tensors"
+
 _MODEL_FILES = (".pb", ".pbtxt", ".keras", ".h5", ".hdf5")
 
 
@@ -77,7 +80,7 @@ def load(
         model=model,
     )
     if not isinstance(source, (str, os.PathLike)):
-        return source_in_memory(source)
+        return _refuse_vain(source_in_memory(source), request)
     path = Path(os.fsdecode(source))
     try:
         return _read(replace(request, path=_only_model_in(path)))
@@ -93,10 +96,29 @@ def _tags(tags: str | Sequence[str]) -> tuple[str, ...]:
 
 def _read(request: Request) -> SourceModel:
     if request.model is not None:
-        return load_values(request)
+        return _refuse_vain(load_values(request), request)
     refuse_foreign(request.path)
     reader = next((read for matches, read in KINDS if matches(request.path)), load_checkpoint)
-    return reader(request)
+    return _refuse_vain(reader(request), request)
+
+
+def _refuse_vain(model: SourceModel, request: Request) -> SourceModel:
+    """``model``, if all that was asked for can be had of its kind.
+
+    Raises
+    ------
+    LoadError
+        When a word of the user's would change nothing.
+    """
+    asked = {"tags": request.tags, "signature": request.signature}
+    if model.kind != "saved model" and (vain := [word for word, given in asked.items() if given is not None]):
+        raise LoadError(f"{model.label} is a {model.kind}: it has no {' and no '.join(vain)}", hint=_OF_SAVED_MODELS)
+    if request.rename_variables and model.kind not in _WITH_NAMED_VALUES:
+        raise LoadError(
+            f"{model.label} is a {model.kind}: there are no names to look its variables up under",
+            hint="rename_variables (--rename-variables) is of checkpoints; leave it out",
+        )
+    return model
 
 
 def _only_model_in(path: Path) -> Path:

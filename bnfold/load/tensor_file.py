@@ -57,7 +57,7 @@ class TensorFile:
         errors = tensorflow().errors
         try:
             value = self._reader.get_tensor(key)
-        except (errors.OpError, MemoryError, ValueError) as error:
+        except (errors.OpError, MemoryError, ValueError, IndexError) as error:
             raise LoadError(f"{key} cannot be read from {self._label}: {reason(error)}", hint=_COPY_AGAIN) from None
         return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
 
@@ -65,7 +65,7 @@ class TensorFile:
         tf = tensorflow()
         try:
             return tf.compat.v1.train.NewCheckpointReader(pattern)
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, IndexError) as error:  # an OutOfRange comes as an IndexError
             raise LoadError(f"the checkpoint {self._label} cannot be read: {reason(error)}", hint=_COPY_AGAIN) from None
 
     def _refuse_impossible_sizes(self, present: int) -> None:

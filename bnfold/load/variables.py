@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bnfold.errors import LoadError
 from bnfold.graph import Array, DType, Graph, Node, Shape
@@ -30,12 +31,19 @@ def bind_variables(
         Beginnings of names in the graph, and what the checkpoint has in their place.
     label : str
         The checkpoint's name in messages.
+
+    Raises
+    ------
+    LoadError
+        When no variable's name has a beginning that ``rename`` names.
     """
     nodes = [node for node in graph if node.op in VARIABLE_OPS]
     claimed = {target.key for target in saved.values()}
     found = {node.name: _find(node, tensors, saved.get(node.name), rename, claimed) for node in nodes}
     missing = [node for node in nodes if found[node.name] is None]
     prefix = prefix_between([saved_name(node) for node in missing], tensors.shapes)
+    names = {*(saved_name(node) for node in nodes), *(target.key for target in saved.values())}
+    _refuse_vain(rename, sorted(names), prefix)
     return {node.name: _variable(node, found[node.name], tensors, label, prefix) for node in nodes}
 
 
@@ -78,6 +86,13 @@ def _find(
     if saved is not None:
         candidates = [SavedAs(renamed(saved.key, rename), saved.part), saved, *candidates]
     return next((candidate for candidate in candidates if candidate.key in tensors), None)
+
+
+def _refuse_vain(rename: Mapping[str, str], names: Sequence[str], prefix: str | None) -> None:
+    for old in rename:
+        if not any(name.startswith(old) for name in names):
+            some = ", ".join(difflib.get_close_matches(old, names, 3, cutoff=0.3) or names[:3])
+            raise LoadError(f"no variable's name begins with {old!r}", hint=prefix or f"the graph has {some or 'none'}")
 
 
 def renamed(name: str, rename: Mapping[str, str]) -> str:

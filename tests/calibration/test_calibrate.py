@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bnfold.calibration import calibrate_statistics, needs_calibration, with_statistics, write_checkpoint
-from bnfold.errors import LoadError, UnboundError, VerificationError
+from bnfold.diagnosis import calibrate
+from bnfold.errors import ExportError, LoadError, UnboundError, VerificationError
 from bnfold.graph import node_name
 from bnfold.graph.evaluate import Session, run
 from bnfold.graph.stages import InferenceGraph, SourceModel
@@ -133,3 +134,16 @@ def test_calibration_is_refused_when_the_data_is_empty_or_not_finite(sample_mode
     data[0, 0, 0, 0] = np.nan
     with pytest.raises(VerificationError, match="not finite on this data"):
         calibrate_statistics(reference, names, data)
+
+
+def test_calibration_is_refused_before_the_work_when_its_target_cannot_be_written(
+    sample_model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no directory")
+
+    def data() -> Any:
+        raise AssertionError("the data is read although nothing can be written")
+        yield
+
+    with pytest.raises(ExportError, match="is no directory"):
+        calibrate(sample_model("decay/one"), tmp_path / "file" / "below" / "model", data=data())

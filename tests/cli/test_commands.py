@@ -324,3 +324,13 @@ def test_note_of_the_source_is_told_once(sample_model: Find, tmp_path: Path) -> 
     assert result.stderr.count("took model.ckpt-200") == 1
     report = json.loads(bnfold("inspect", source, "--json").stdout)
     assert [note["kind"] for note in report["notes"]].count("checkpoint-chosen") == 1
+
+
+@pytest.mark.parametrize("option", [("--exact",), ("--layers",), ("--rtol", "0"), ("--certificate", "cert.json")])
+def test_option_of_the_check_is_a_usage_error_when_there_is_no_check(
+    sample_model: Find, tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    result = bnfold("convert", sample_model("phase_train"), tmp_path / "net.onnx", "--no-check", *option)
+    assert result.exit_code == 2
+    assert option[0] in result.output
+    assert not (tmp_path / "net.onnx").exists()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bnfold.errors import FoldError
 from bnfold.fold import fold_batch_norms
 from bnfold.graph import Graph, Node, TensorType, constant
 from bnfold.graph.dtypes import FLOAT32
@@ -117,3 +118,10 @@ def test_folded_graph_is_in_topological_order() -> None:
 def test_folding_does_not_import_tensorflow() -> None:
     code = "import bnfold.fold, sys; assert not {'tensorflow', 'onnx', 'onnxruntime'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_fold_is_refused_when_no_batch_norm_matches_what_to_keep() -> None:
+    inference = chain_of(2, "Conv2D")
+    with pytest.raises(FoldError, match="no batch norm's name matches keep='head'") as refusal:
+        fold_batch_norms(inference, keep="head")
+    assert inference.batch_norms[1].name in str(refusal.value.hint)

@@ -97,3 +97,22 @@ def test_values_are_not_held_when_a_checkpoint_is_loaded(saved):
     first, second = variable.read(), variable.read()
     assert first is not second
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("option", [{"tags": "serve"}, {"signature": "serving_default"}], ids=["tags", "signature"])
+def test_option_of_saved_models_is_refused_when_the_source_is_none(saved, option):
+    with pytest.raises(LoadError, match=f"it has no {next(iter(option))}") as refusal:
+        load(saved.prefix, **option)
+    assert "--input" in refusal.value.hint
+
+
+def test_names_are_refused_when_no_variable_begins_so(saved):
+    with pytest.raises(LoadError, match="no variable's name begins with 'tower/'") as refusal:
+        load(saved.prefix, rename_variables={"tower/": "net/"})
+    assert "net/" in refusal.value.hint
+
+
+def test_names_are_refused_when_the_source_has_no_named_values(tmp_path, sample_model):
+    frozen = sample_model("dense_norm") / "dense_norm.pb"
+    with pytest.raises(LoadError, match="no names to look its variables up under"):
+        load(frozen, rename_variables={"a": "b"})

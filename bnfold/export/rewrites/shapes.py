@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import replace
 
+from bnfold.errors import ExportError
 from bnfold.export.bodies import CALLS
 from bnfold.export.loops import common_shape
 from bnfold.export.rewrites import rewrites
@@ -22,9 +23,19 @@ def shapes_of_functions(graph: Graph, kept: Set[str]) -> None:
 
 
 def find_shapes(graph: Graph) -> None:
-    """Add to ``graph.types`` what is found out, If and While taken into account."""
-    _add_types(graph)
-    _find(graph, graph.functions)
+    """Add to ``graph.types`` what is found out, If and While taken into account.
+
+    Raises
+    ------
+    ExportError
+        When TensorFlow refuses a branch or the body of a loop.
+    """
+    try:
+        _add_types(graph)
+        _find(graph, graph.functions)
+    except ValueError as error:
+        hint = "the graph is damaged, or --input gives a shape that a loop or branch of it does not take"
+        raise ExportError(f"TensorFlow refuses the graph: {error}", hint=hint) from None
 
 
 def _find(graph: Graph, library: dict[str, Function]) -> None:
