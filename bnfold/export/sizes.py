@@ -200,6 +200,12 @@ def _of_resized(sizes: Sizes, node: Node) -> Values | None:
     return (shape[0], height, width, shape[3])
 
 
+def _of_steps(sizes: Sizes, node: Node) -> Values | None:
+    """A recurrent layer keeps time and batch."""
+    shape = sizes.shape(node.inputs[0])
+    return None if shape is None else (*shape[:2], None)
+
+
 _BY_PLACEMENT: dict[type, Follow] = {
     Follows: _of_operands,
     Spatial: _of_window,
@@ -220,6 +226,8 @@ _BY_OP: dict[str, Follow] = {
     **dict.fromkeys(("ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"), _of_resized),
     "Fill": lambda sizes, node: sizes.values(node.inputs[0]),
     "BroadcastTo": lambda sizes, node: sizes.values(node.inputs[1]),
+    **dict.fromkeys(("ReverseV2", "ReverseSequence"), lambda sizes, node: sizes.shape(node.inputs[0])),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), _of_steps),
 }
 
 

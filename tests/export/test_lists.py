@@ -1,11 +1,10 @@
-"""Lists that loops read and fill, and the recurrent layers that are made of such loops."""
+"""Lists that loops read and fill."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from harness import assert_lowers, body_of, op_types, random
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from bnfold.graph.tensorflow import tensorflow
 
@@ -127,45 +126,3 @@ def test_mapping_is_the_same(control_flow):
     assert_lowers(lambda x: tf.map_fn(double, x), {"x": random(4, 3)}, rtol=1e-5)
     assert_lowers(lambda x: tf.scan(lambda a, row: a * 0.5 + row, x), {"x": random(4, 3)}, dynamic=True)
     assert_lowers(lambda x: tf.foldl(lambda a, row: a * 0.5 + row, x), {"x": random(4, 3)})
-
-
-# Recurrent layers
-
-
-def _cells():
-    layers = tf.keras.layers
-    return {
-        "lstm": lambda: [layers.LSTM(5, return_sequences=True), layers.LSTM(3)],
-        "gru": lambda: [layers.GRU(5, return_sequences=True), layers.GRU(3, reset_after=False)],
-        "simple": lambda: [layers.SimpleRNN(5, return_sequences=True)],
-        "backwards": lambda: [layers.Bidirectional(layers.LSTM(5, return_sequences=True))],
-        "unrolled": lambda: [layers.LSTM(5, unroll=True)],
-    }
-
-
-LAYERS = [(kind, steps) for kind in ("lstm", "gru", "simple", "backwards") for steps in (6, None)]
-
-
-@pytest.mark.parametrize(("kind", "steps"), [*LAYERS, ("unrolled", 6)])
-def test_recurrent_layer_is_the_same(kind, steps):
-    model = tf.keras.Sequential([tf.keras.Input((steps, 4)), *_cells()[kind]()])
-    rng = np.random.default_rng(5)
-    for weight in model.weights:
-        weight.assign(rng.normal(0, 0.5, weight.shape))
-
-    feeds = [{"x": random(2, 6, 4)}, {"x": random(3, 6, 4, seed=1)}]
-    result = assert_lowers(_frozen(model, steps), *feeds, shapes={"x": (None, steps, 4)}, rtol=1e-5, atol=1e-5)
-    loops = op_types(result).count("Loop")
-    assert loops == {"unrolled": 0, "simple": 1}.get(kind, 2)
-
-
-def _frozen(model, steps):
-    """A build that puts the model's frozen graph into the graph being built, functions and all."""
-    spec = tf.TensorSpec((None, steps, 4), name="x")
-    call = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
-    graph_def = convert_variables_to_constants_v2(call, lower_control_flow=False).graph.as_graph_def()
-
-    def build(x):
-        return tf.graph_util.import_graph_def(graph_def, input_map={"x:0": x}, return_elements=["Identity:0"])
-
-    return build
