@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from harness import assert_lowers, random
 
-from bnfold.errors import ExportError
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -62,12 +61,47 @@ def test_suppression_says_how_many_when_padded(padded):
     assert_lowers(build, FEEDS)
 
 
-def test_suppression_is_refused_when_soft():
-    def build(b, s):
-        return list(tf.image.non_max_suppression_with_scores(b, s, 10, soft_nms_sigma=0.5))
+@pytest.mark.parametrize("sigma", [0.2, 0.5])
+@pytest.mark.parametrize(("overlap", "least"), [(0.3, 0.1), (0.7, 0.4), (0.5, 0.0)])
+@pytest.mark.parametrize("padded", [True, False])
+def test_suppression_is_the_same_when_it_lowers_scores(sigma, overlap, least, padded):
+    """The second set of boxes names their corners the other way round; the third has no box of a large enough score."""
 
-    with pytest.raises(ExportError, match=r"soft|scores"):
-        assert_lowers(build, FEEDS)
+    def build(b, s):
+        return tf.raw_ops.NonMaxSuppressionV5(boxes=b, scores=s, max_output_size=12, iou_threshold=overlap,
+            score_threshold=least, soft_nms_sigma=sigma, pad_to_max_output_size=padded)  # fmt: skip
+
+    few = {"boxes": boxes(7, 3)[:, [2, 3, 0, 1]], "scores": scores(7, seed=4)}
+    none = {"boxes": boxes(3, 5), "scores": scores(3, seed=6) * np.float32(-1)}
+    assert_lowers(build, FEEDS, few, none, dynamic=True, opsets=(13, 18))
+
+
+def test_suppression_is_the_same_when_sigma_is_computed():
+    def build(b, s, k, sigma):
+        return tf.raw_ops.NonMaxSuppressionV5(
+            boxes=b, scores=s, max_output_size=k, iou_threshold=0.4, score_threshold=0.2, soft_nms_sigma=sigma
+        )
+
+    assert_lowers(build, *({**FEEDS, "k": np.int32(9), "sigma": np.float32(value)} for value in (0, 0.3)))
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.9])
+def test_suppression_is_the_same_when_overlaps_are_given(threshold):
+    """What is compared is the column of what is taken: the overlaps need not be symmetric."""
+
+    def build(overlaps, s, k):
+        return tf.image.non_max_suppression_overlaps(overlaps, s, k, threshold, 0.25)
+
+    feeds = [{"overlaps": scores(n, n, seed=n), "s": scores(n, seed=n + 1), "k": np.int32(8)} for n in (20, 3)]
+    assert_lowers(build, *feeds, dynamic=True, opsets=(13, 18))
+
+
+def test_combined_suppression_is_the_same_when_it_is_not_known_who_shares_boxes():
+    def build(b, s):
+        return tf.image.combined_non_max_suppression(b, s, 5, 9, 0.4, 0.2)
+
+    feeds = [{"boxes": boxes(10 * own).reshape(1, 10, own, 4), "scores": scores(1, 10, 3)} for own in (1, 3)]
+    assert_lowers(build, *feeds, dynamic=True)
 
 
 @pytest.mark.parametrize("own", [1, 3])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bnfold.export.call import Call
+from bnfold.export.ops.greedy_suppression import Rule, given_overlaps, greedily, overlaps_of_boxes
+from bnfold.export.reals import Reals, input_reals
 from bnfold.export.table import lowers
 from bnfold.graph.dtypes import FLOAT32, INT32, INT64
 
@@ -14,39 +16,38 @@ HALF_OR_FLOAT = ("float16", "float32")
 @lowers("NonMaxSuppressionV4", "NonMaxSuppressionV5", dtypes=HALF_OR_FLOAT)
 def lower_non_max_suppression(call: Call) -> tuple[str, ...]:
     """One image, one class; the indices may be padded with zeros to the largest number."""
-    if call.op.endswith("V5"):
-        sigma = call.constant_value(5, "sigma")
-        if sigma != 0:
-            raise call.refusal("it is soft: it lowers scores instead of dropping boxes", hint="use soft_nms_sigma=0")
-    boxes = call.unsqueeze(_float32(call, 0), [0])
-    scores = call.unsqueeze(_float32(call, 1), [0, 1])
     limit = call.reshape(_int64(call, 2), [1])
-    selected = _suppressed(call, boxes, scores, limit)
-    indices = call.emit("Gather", selected, call.scalar(2, INT64), axis=1)
+    sigma = call.value(5) if call.op.endswith("V5") else 0
+    if sigma is None or sigma > 0:
+        threshold, least, lowering = (input_reals(call, index, FLOAT32) for index in (3, 4, 5))
+        rule = Rule(threshold, least, lowering)
+        indices, scores = greedily(call, _float32(call, 1), overlaps_of_boxes(call), rule, call.reshape(limit, []))
+    else:
+        boxes = call.unsqueeze(_float32(call, 0), [0])
+        selected = _suppressed(call, boxes, call.unsqueeze(_float32(call, 1), [0, 1]), limit)
+        indices = call.emit("Gather", selected, call.scalar(2, INT64), axis=1)
+        scores = call.emit("Gather", _float32(call, 1), indices) if call.op.endswith("V5") else ""
+    results = [indices, scores] if call.op.endswith("V5") else [indices]
     count = call.emit("Shape", indices)
     if call.attr("pad_to_max_output_size"):
-        missing = call.emit("Sub", limit, count)
-        indices = call.emit("Pad", indices, call.emit("Concat", call.ints([0]), missing, axis=0))
-    results = [call.cast(indices, INT32)]
+        pads = call.emit("Concat", call.ints([0]), call.emit("Sub", limit, count), axis=0)
+        results = [call.emit("Pad", result, pads) for result in results]
+    results[0] = call.cast(results[0], INT32)
     if call.op.endswith("V5"):
-        results.append(_scores_of(call, indices, count))
+        results[1] = call.cast(results[1], call.out_dtype(1))
     if call.op.endswith(("V4", "V5")):
         results.append(call.cast(call.reshape(count, []), INT32))
     return tuple(results)
 
 
-def _scores_of(call: Call, indices: str, count: str) -> str:
-    """The scores at ``indices``, zeros from ``count`` on."""
-    scores = call.emit("Gather", call.input(1), indices)
-    if not call.attr("pad_to_max_output_size"):
-        return scores
-    real = call.emit("Less", _positions(call, indices), count)
-    return call.emit("Where", real, scores, call.scalar(0, call.dtype(1)))
-
-
-def _positions(call: Call, vector: str) -> str:
-    length = call.reshape(call.emit("Shape", vector), [])
-    return call.emit("Range", call.scalar(0, INT64), length, call.scalar(1, INT64))
+@lowers("NonMaxSuppressionWithOverlaps", dtypes=("int32",))
+def lower_non_max_suppression_with_overlaps(call: Call) -> str:
+    """As of boxes, but how much they overlap is given."""
+    threshold, least = (input_reals(call, index, FLOAT32) for index in (3, 4))
+    rule = Rule(threshold, least, Reals(call, 0.0))
+    limit = call.reshape(_int64(call, 2), [])
+    indices, _ = greedily(call, call.input(1), given_overlaps(call), rule, limit)
+    return call.cast(indices, INT32)
 
 
 def _suppressed(call: Call, boxes: str, scores: str, limit: str) -> str:
@@ -80,10 +81,10 @@ def lower_combined_non_max_suppression(call: Call) -> tuple[str, ...]:
     shape = call.emit("Shape", scores)
     batch, classes, count = (call.emit("Gather", shape, call.ints([axis])) for axis in range(3))
     own = call.known_shape(0)[2]
-    if own is None:
-        raise call.refusal("whether its classes share boxes is not known")
     every = call.emit("Mul", batch, classes)
     single, four = call.ints([1]), call.ints([4])
+    if own is None:  # boxes that all classes share become boxes of each
+        boxes = call.emit("Expand", boxes, call.emit("Concat", batch, count, classes, four, axis=0))
     if own == 1:
         flat_boxes, flat_scores = call.squeeze(boxes, [2]), scores
     else:
