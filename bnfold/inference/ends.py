@@ -5,6 +5,7 @@ from __future__ import annotations
 from bnfold.graph import Graph, Node, node_name
 from bnfold.inference.anatomy import Anatomy
 from bnfold.inference.choices import Choice, Choices
+from bnfold.inference.leftovers import WATCHERS, fed_from, find_leftovers
 from bnfold.inference.op_kinds import PLACEHOLDERS, SINK, SUMMARY, UPDATE
 from bnfold.inference.shapes import static_types
 
@@ -24,12 +25,22 @@ def choose_ends(parts: Anatomy) -> Choices:
     if parts.layers or parts.trainable or parts.gradients:
         return Choices((), ())
     graph = parts.graph
+    fed = fed_from(graph, [node.output for node in graph if node.op in PLACEHOLDERS])
     last = [node.name for node in graph if _is_result(node) and not _is_read(graph, node)]
-    fed = graph.descendants(node.output for node in graph if node.op in PLACEHOLDERS)
     last = [name for name in last if name in fed] or last
+    last = _without_leftovers(graph, last)
     types = static_types(graph, [f"{name}:0" for name in last])
     tensors = [tensor for name in last for tensor in types if node_name(tensor) == name] or [f"{n}:0" for n in last]
     return Choices(tuple(Choice(tensor, "nothing reads it") for tensor in tensors), ())
+
+
+def _without_leftovers(graph: Graph, last: list[str]) -> list[str]:
+    """Those that someone wanted. An Identity that nothing reads is there for its name; no test may leave none."""
+    leftovers = find_leftovers(graph)
+    last = [name for name in last if name not in leftovers] or last
+    watched = {name for name in last if any(reader.op in WATCHERS for reader in graph.consumers(name))}
+    last = [name for name in last if name not in watched] or last
+    return [name for name in last if graph[name].op == "Identity"] or last
 
 
 def _is_result(node: Node) -> bool:

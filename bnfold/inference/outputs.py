@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from bnfold.graph import Graph, Node, TensorType, output_index
-from bnfold.inference.anatomy import Anatomy, in_loops
+from bnfold.inference.anatomy import Anatomy
 from bnfold.inference.choices import RUNNERS, Choice, Choices
+from bnfold.inference.leftovers import find_leftovers
 from bnfold.inference.losses import find_losses
 from bnfold.inference.op_kinds import LINEAR, SHAPE_ONLY, SINK, SUMMARY, UPDATE
 from bnfold.inference.towers import generators, one_tower, uncomposed
@@ -23,6 +24,9 @@ RELABELLING = frozenset(
     {"Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "PreventGradient", "CheckNumerics"}
 )
 """Ops whose output is their first input under another name or shape."""
+
+FRAMES = frozenset({"Switch", "RefSwitch", "Enter", "LoopCond", "NextIteration"})
+"""Ops that are control flow alone."""
 
 SHOWN = "only a summary reads it"
 
@@ -50,10 +54,8 @@ class _Search:
         self.types = types
         self.position = {node.name: index for index, node in enumerate(self.graph)}
         self.loss = find_losses(parts, types)
-        forward = parts.weighted - self.loss - in_loops(self.graph)
-        self.forward = {
-            node.name: node for node in parts.order if node.name in forward and not _anchors(node, self.graph)
-        }
+        forward = parts.weighted - self.loss - find_leftovers(self.graph)
+        self.forward = {node.name: node for node in parts.order if node.name in forward and node.op not in FRAMES}
 
     def run(self) -> Choices:
         ends = {name: reason for name in self.forward if (reason := self._reason(name))}
@@ -190,13 +192,3 @@ class _Search:
         return any(
             other.op == "Softmax" and self._meaning(other.inputs[0]) == meaning for other in self.forward.values()
         )
-
-
-def _anchors(node: Node, graph: Graph) -> bool:
-    """Identities that exist so that control inputs can name one side of a Switch."""
-    if node.op in ("Switch", "RefSwitch", "Enter", "Exit", "LoopCond", "NextIteration"):
-        return node.op != "Exit"
-    if node.op != "Identity" or graph.consumers(node.name):
-        return False
-    producer = graph.find_producer(node.inputs[0])
-    return producer is not None and producer.op in ("Switch", "RefSwitch")

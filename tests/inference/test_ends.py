@@ -37,12 +37,57 @@ def summarised() -> None:
     v1.summary.histogram("shown", tf.tanh(numbers(), name="y"))
 
 
+def loop() -> None:
+    _, total = tf.while_loop(lambda i, _: i < 3, lambda i, a: (i + 1, a * 2.0), [0, numbers()])
+    tf.identity(total, name="y")
+
+
+def counting_loop() -> None:
+    """The counter is wanted too, and does not depend on the input by itself."""
+    ends = tf.while_loop(lambda i, _: i < 3, lambda i, a: (i + 1, a * 2.0), [0, numbers()])
+    for name, end in zip("yz", reversed(ends), strict=True):
+        tf.identity(end, name=name)
+
+
+def list_in_a_loop() -> None:
+    x = numbers()
+    written = tf.TensorArray(tf.float32, size=tf.shape(x)[0])
+    step = lambda i, a: (i + 1, a.write(i, x[i] * 2.0))  # noqa: E731
+    tf.identity(tf.while_loop(lambda i, _: i < tf.shape(x)[0], step, [0, written])[1].stack(), name="y")
+
+
+def branches() -> None:
+    x = numbers()
+    tf.identity(tf.cond(x[0, 0] > 0.0, lambda: x[:1], lambda: tf.zeros([2, 6])), name="y")
+
+
+def branches_in_a_loop() -> None:
+    step = lambda i, a: (i + 1, tf.cond(a[0, 0] > 0.0, lambda: a - 1.0, lambda: a * 3.0))  # noqa: E731
+    tf.identity(tf.while_loop(lambda i, _: i < 3, step, [0, numbers()])[1], name="y")
+
+
+def assertion() -> None:
+    x = numbers()
+    said = [tf.debugging.assert_greater(x, -1e3), tf.debugging.assert_equal(tf.shape(x)[0], 2), tf.print("x", x)]
+    with tf.control_dependencies(said):
+        tf.multiply(x, 2.0, name="y")
+
+
 ENDS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "there is one": (one, ["y:0"]),
     "one op has several": (several_of_one_op, ["parts:0", "parts:1", "parts:2"]),
     "several ops end the graph": (several_ops, ["first:0", "second:0"]),
     "a constant has no part in the inputs": (beside_a_constant, ["y:0"]),
     "a summary alone reads it": (summarised, ["y:0"]),
+}
+
+CONTROL_FLOW: dict[str, tuple[Callable[[], None], list[str]]] = {
+    "a loop carries more": (loop, ["y:0"]),
+    "a counter is wanted": (counting_loop, ["y:0", "z:0"]),
+    "a list is filled": (list_in_a_loop, ["y:0"]),
+    "a branch is taken": (branches, ["y:0"]),
+    "branches are in a loop": (branches_in_a_loop, ["y:0"]),
+    "it is asserted and printed": (assertion, ["y:0"]),
 }
 
 
@@ -53,6 +98,20 @@ def test_outputs_are_what_nothing_reads_when_there_are_no_weights_and(case: str)
     assert [entry.name for entry in interface.inputs] == ["x:0"]
     assert [entry.name for entry in interface.outputs] == outputs
     assert {entry.reason for entry in interface.outputs} == {"nothing reads it"}
+
+
+@pytest.mark.parametrize("frames", [False, True], ids=["functions", "frames"])
+@pytest.mark.parametrize("case", CONTROL_FLOW)
+def test_outputs_are_what_nothing_reads_when_there_is_control_flow_and(case: str, frames: bool) -> None:
+    build, outputs = CONTROL_FLOW[case]
+    if frames:
+        v1.disable_control_flow_v2()
+    try:
+        interface = find_interface(saved(build))
+    finally:
+        v1.enable_control_flow_v2()
+    assert [entry.name for entry in interface.inputs] == ["x:0"]
+    assert [entry.name for entry in interface.outputs] == outputs
 
 
 def test_outputs_are_those_of_the_net_when_there_are_weights() -> None:
