@@ -63,7 +63,7 @@ def _bias_add(graph: Graph, exact: Exact, node: Node) -> Step | None:
     bias, shape = exact.value(node.inputs[1]), graph.shape_of(node.inputs[0])
     if bias is None or shape is None or not _is_floating(graph, node):
         return None
-    axis = 1 if node.attrs["data_format"] == "NCHW" else len(shape) - 1
+    axis = 1 if node.attrs.get("data_format") == "NCHW" else len(shape) - 1
     shift = bias.reshape([-1 if a == axis else 1 for a in range(len(shape))])
     return Step(node, node.inputs[0], affine(np.ones_like(shift), shift))
 

@@ -20,6 +20,9 @@ ARGUMENT_TYPES: Mapping[str, tuple[str, int]] = {
 
 READS = frozenset({"ReadVariableOp"})
 
+GATHERS: Mapping[str, str] = {"ResourceGather": "Gather", "ResourceGatherNd": "GatherNd"}
+"""Look-ups in a variable by its handle → the same in a tensor, of one signature."""
+
 PASSES: Mapping[str, int] = {"Identity": 1, "Switch": 2, "Merge": 1, "Enter": 1, "Exit": 1, "NextIteration": 1}
 """Ops that hand a handle on → how many of their outputs are it."""
 
@@ -50,9 +53,9 @@ def _freeze(graph: Graph, values: dict[str, DType], library: Graph) -> None:
             dtype = next(dtype for dtype in taken if dtype is not None)
             graph.replace(node.with_attrs(T=dtype))
             values.update((node.tensor(index), dtype) for index in range(PASSES[node.op]))
-        elif node.op == "ResourceGather":
+        elif node.op in GATHERS:
             attrs = {"Tparams": values[node.inputs[0]], "Tindices": node.attrs["Tindices"]}
-            graph.replace(Node(node.name, "Gather", node.inputs, attrs))
+            graph.replace(Node(node.name, GATHERS[node.op], node.inputs, attrs))
         elif node.op in ARGUMENT_TYPES:
             _freeze_call(graph, node, taken, values, library)
 

@@ -52,6 +52,7 @@ CONTROL_FLOW: Mapping[str, _ControlFlow] = {
 _READS: Mapping[str, str] = {
     "ReadVariableOp": "Identity",
     "ResourceGather": "Gather",
+    "ResourceGatherNd": "GatherNd",
     "VariableShape": "Shape",
 }
 """Op on a handle → the op that gives the same from the value."""
@@ -203,9 +204,9 @@ def _positions(node: Node, kind: _ControlFlow, tensor: str) -> list[int]:
 
 def _by_value(reader: Node, dtype: DType) -> Node:
     """``reader`` of a handle as a reader of the value."""
-    if reader.op == "ResourceGather":
+    if reader.op in ("ResourceGather", "ResourceGatherNd"):
         attrs = {"Tparams": dtype, "Tindices": reader.attrs["Tindices"]}
-        return Node(reader.name, "Gather", reader.inputs, attrs, reader.controls)
+        return Node(reader.name, _READS[reader.op], reader.inputs, attrs, reader.controls)
     if reader.op == "VariableShape":
         attrs = {"T": dtype, "out_type": reader.attrs["out_type"]}
         return Node(reader.name, "Shape", reader.inputs, attrs, reader.controls)

@@ -55,7 +55,7 @@ LINEAR: dict[str, tuple[Callable[[Net, Any], Any], tuple[int | None, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("biased", ["plain", "bias_add", "add", "add_constant_first", "reversed_sub"])
+@pytest.mark.parametrize("biased", ["plain", "bias_add", "bias_add_v1", "add", "add_constant_first", "reversed_sub"])
 @pytest.mark.parametrize("case", LINEAR)
 def test_norm_is_in_the_weights_when_a_linear_op_comes_before(case: str, biased: str, request: Any) -> None:
     make, shape = LINEAR[case]
@@ -65,6 +65,8 @@ def test_norm_is_in_the_weights_when_a_linear_op_comes_before(case: str, biased:
         bias = net.constant(y.shape[-1])
         if biased == "bias_add" and y.shape.rank in (2, 4):
             y = tf.nn.bias_add(y, bias)
+        elif biased == "bias_add_v1":
+            y = tf.raw_ops.BiasAddV1(value=y, bias=bias)  # of older graphs: it has no data_format
         elif biased == "add_constant_first":
             y = tf.raw_ops.Add(x=bias, y=y)
         elif biased == "reversed_sub":

@@ -152,7 +152,7 @@ def test_loop_reads_frozen_variables(control_flow: bool) -> None:
         kernel, table = variable("kernel", [5, 5]), variable("table", [4, 5])
         _, state = v1.while_loop(
             lambda i, h: i < 3,
-            lambda i, h: (i + 1, tf.tanh(tf.matmul(h, kernel) + tf.gather(table, i) * 0.5)),
+            lambda i, h: (i + 1, tf.tanh(tf.matmul(h, kernel) + tf.gather(table, i) * tf.gather_nd(table, [[i, 2]]))),
             [0, x],
         )
         return Net(x, head(state))

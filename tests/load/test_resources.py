@@ -24,7 +24,7 @@ class Branching(tf.Module):
 
         def step(i, r):
             r = tf.cond(tf.reduce_sum(r) > 5, lambda: r * self.bias, lambda: self.halved(r))
-            return i + 1, r + tf.gather(self.table, i)
+            return i + 1, r + tf.gather(self.table, i) * tf.gather_nd(self.table, [[i, 1], [i, 0]])
 
         _, r = tf.while_loop(lambda i, r: i < 1 + tf.cast(self.bias[0], tf.int32), step, [tf.constant(0), r])
         return self.halved(r)
