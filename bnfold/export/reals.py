@@ -72,6 +72,12 @@ class Reals(Numbers[Operand]):
             return Reals(self.call, self.known[index], self.dtype)
         return Reals(self.call, self.call.emit("Gather", self.name, self.call.scalar(index, INT64)), self.dtype)
 
+    def entries(self, indices: Ints) -> Reals:
+        """The entries of a vector at ``indices``, whose shape the result has."""
+        if self.known is not None and indices.known is not None:
+            return Reals(self.call, self.known[indices.known], self.dtype)
+        return Reals(self.call, self.call.emit("Gather", self.name, indices.name), self.dtype)
+
     def as_ints(self) -> Ints:
         """Cut towards zero."""
         if self.known is not None:

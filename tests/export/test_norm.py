@@ -74,14 +74,18 @@ def test_lrn_is_the_same(radius):
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-def test_batch_norm_of_the_first_graphs_is_the_same(scaled):
+@pytest.mark.parametrize("known", [True, False])
+def test_batch_norm_of_the_first_graphs_is_the_same(scaled, known):
     """TensorFlow imports the op only into graphs of its time."""
     attrs = {"T": FLOAT32, "variance_epsilon": 1e-3, "scale_after_normalization": scaled}
     x = random(2, 3, 5, 4)
     inputs = {"mean": MEAN, "variance": VARIANCE, "beta": BETA, "gamma": GAMMA}
     graph = Graph([Node("x", "Placeholder", (), {"dtype": FLOAT32, "shape": x.shape})], producer=8)
     for name, value in inputs.items():
-        graph.add(constant(name, value))
+        made = constant(name if known else f"{name}/value", value)
+        graph.add(made)
+        if not known:  # a sum of constants, to the exporter something computed
+            graph.add(Node(name, "Add", (made.output, made.output), {"T": FLOAT32}))
     graph.add(Node("y", "BatchNormWithGlobalNormalization", ("x:0", *(f"{n}:0" for n in inputs)), attrs))
     graph = with_types(graph)
     ends = [Endpoint(name, name, FLOAT32, x.shape) for name in ("x:0", "y:0")]
@@ -89,3 +93,27 @@ def test_batch_norm_of_the_first_graphs_is_the_same(scaled):
     (wanted,) = run(graph, ["y:0"], {"x:0": x})
     (got,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x:0": x})
     assert_same(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize(("alpha", "beta", "bias"), [(0.3, -0.5, 1.5), (-0.02, 0.7, 2.0), (0.0, 0.5, 3.0)])
+def test_lrn_is_the_same_when_onnxruntime_takes_no_such_numbers(alpha, beta, bias, dtype):
+    def build(x):
+        return tf.nn.lrn(x, 2, bias, alpha, beta)
+
+    tolerance = {} if dtype == np.float32 else {"rtol": 4e-3, "atol": 4e-3}  # TensorFlow sums in float16
+    assert_lowers(build, {"x": random(2, 3, 4, 7, dtype=dtype)}, **tolerance)
+    assert_lowers(build, {"x": random(2, 3, 4, 7, dtype=dtype)}, dynamic=True, **tolerance)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.3])
+def test_moments_are_mixed_with_the_running_ones_when_told(factor):
+    gamma, beta = random(3, seed=1), random(3, seed=2)
+    mean, variance = random(3, seed=3), random(3, seed=4, low=0.2)
+
+    def build(x):
+        return tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=0.01, exponential_avg_factor=factor
+        )[:3]
+
+    assert_lowers(build, {"x": random(2, 5, 6, 3)}, rtol=1e-5, atol=2e-6)

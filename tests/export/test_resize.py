@@ -39,6 +39,24 @@ def test_resize_is_the_same_when_the_size_is_computed_at_run_time(op, mode):
     assert_lowers(lambda x, size: resized(op, size, mode, x), *feeds, shapes=shapes, opsets=(13, 18), rtol=2e-5)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_bicubic_is_exact_to_the_last_places(mode):
+    """The coefficients are TensorFlow's own: what is left is the order of sums, of 16 products each."""
+    feeds = [{"x": random(1, 5, 6, 2), "size": np.array(size, np.int32)} for size in SIZES]
+    for feed in feeds:
+        size = feed["size"].tolist()
+        assert_lowers(lambda x, size=size: resized("ResizeBicubic", size, mode, x), {"x": feed["x"]}, rtol=0, atol=8e-7)
+    shapes = {"x": (None,) * 4, "size": (2,)}
+    assert_lowers(lambda x, s: resized("ResizeBicubic", s, mode, x), *feeds, shapes=shapes, rtol=0, atol=8e-7)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("op", ["ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic"])
+def test_resize_is_the_same_when_nothing_is_known_of_its_size(op, mode):
+    feeds = [{"x": random(1, 5, 6, 2), "size": np.array(size, np.int32)} for size in SIZES]
+    assert_lowers(lambda x, size: resized(op, size, mode, x), *feeds, dynamic=True, opsets=(13, 18), rtol=2e-5)
+
+
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_area_is_the_same(align_corners):
     def area(x, size):

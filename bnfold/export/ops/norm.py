@@ -68,10 +68,19 @@ def _by_own_moments(call: Call, value: str, axis: int) -> tuple[str, ...]:
     deviation = call.emit("Sqrt", call.emit("Add", variance, call.scalar(float(call.attr("epsilon")), FLOAT32)))
     gamma, beta = (_along(call, call.input(index), axis) for index in (1, 2))
     result = call.emit("Add", call.emit("Mul", call.emit("Div", centred, deviation), gamma), beta)
-    outputs = [_as_input(call, result), call.reshape(mean, [-1])]
+    outputs = [_as_input(call, result), _averaged(call, call.reshape(mean, [-1]), 3)]
     if call.is_read(2):
-        outputs.append(_unbiased(call, value, variance, axis))
+        outputs.append(_averaged(call, _unbiased(call, value, variance, axis), 4))
     return tuple(outputs)
+
+
+def _averaged(call: Call, moment: str, index: int) -> str:
+    """``moment`` of the batch, or as the newer op can have it a mean of it and of the running one, input ``index``."""
+    factor = float(call.attr("exponential_avg_factor", 1.0))
+    if factor == 1:
+        return moment
+    ours = call.emit("Mul", moment, call.scalar(factor, FLOAT32))
+    return call.emit("Add", ours, call.emit("Mul", call.input(index), call.scalar(1 - factor, FLOAT32)))
 
 
 def _unbiased(call: Call, value: str, variance: str, axis: int) -> str:
@@ -86,6 +95,8 @@ def _unbiased(call: Call, value: str, variance: str, axis: int) -> str:
 @lowers("LRN", dtypes=("float16", "bfloat16", "float32"), placement=Follows(data=(0,)))
 def lower_local_response_normalisation(call: Call) -> str:
     """ONNX divides alpha by the window's size, TensorFlow does not; both look along the channels."""
+    if min(call.attr("alpha"), call.attr("beta")) <= 0:
+        return _by_local_means(call)
     size = 2 * call.attr("depth_radius") + 1
     attrs = {"alpha": call.attr("alpha") * size, "beta": call.attr("beta"), "bias": call.attr("bias"), "size": size}
     channels = call.axis(-1)
@@ -95,6 +106,20 @@ def lower_local_response_normalisation(call: Call) -> str:
     swap.insert(1, swap.pop(channels))
     back = [swap.index(position) for position in range(len(swap))]
     return call.transpose(call.widened("LRN", call.transpose(call.input(0), swap), **attrs), back)
+
+
+def _by_local_means(call: Call) -> str:
+    """x / (bias + alpha · sum of squares)^beta, for numbers that onnxruntime refuses: its LRN wants them above 0."""
+    dtype, radius = call.dtype(), call.attr("depth_radius")
+    value, channels = call.cast(call.input(0), FLOAT32), call.axis(-1)
+    volume = call.unsqueeze(call.emit("Mul", value, value), [1])  # all of its axes but the batch are spatial now
+    size = [2 * radius + 1 if axis == channels else 1 for axis in range(1, call.rank(0))]
+    pads = [radius if axis == channels else 0 for axis in range(1, call.rank(0))] * 2
+    mean = call.squeeze(call.emit("AveragePool", volume, kernel_shape=size, pads=pads, count_include_pad=1), [1])
+    scaled = call.emit("Mul", mean, call.scalar(call.attr("alpha") * (2 * radius + 1), FLOAT32))
+    base = call.emit("Add", scaled, call.scalar(call.attr("bias"), FLOAT32))
+    power = call.emit("Pow", base, call.scalar(call.attr("beta"), FLOAT32))
+    return call.cast(call.emit("Div", value, power), dtype)
 
 
 @lowers("L2Loss", dtypes=FLOATS, placement=Measures())
@@ -110,9 +135,17 @@ def lower_l2_loss(call: Call) -> str:
 @lowers("BatchNormWithGlobalNormalization", dtypes=FLOATS[2:], placement=Follows(data=(0,)))
 def lower_old_batch_norm(call: Call) -> str:
     """The op of TensorFlow's first graphs: x, mean, variance, beta, gamma; gamma counts only if the node says so."""
-    parameters = [call.constant_value(index, "statistics").astype(np.float64) for index in (1, 2, 3, 4)]
-    mean, variance, beta, gamma = parameters
-    scale = 1 / np.sqrt(variance + call.attr("variance_epsilon"))
+    axis, epsilon = call.axis(-1), float(call.attr("variance_epsilon"))
+    known = [array.astype(np.float64) for index in (1, 2, 3, 4) if (array := call.value(index)) is not None]
+    if len(known) == 4:
+        mean, variance, beta, gamma = known
+        scale = 1 / np.sqrt(variance + epsilon)
+        if call.attr("scale_after_normalization"):
+            scale = scale * gamma
+        return _affine(call, call.input(0), axis, scale, beta - mean * scale)
+    mean_now, variance_now, beta_now, gamma_now = (_along(call, call.input(index), axis) for index in (1, 2, 3, 4))
+    deviation = call.emit("Sqrt", call.emit("Add", variance_now, call.scalar(epsilon, call.dtype())))
+    scaled = call.emit("Div", call.emit("Sub", call.input(0), mean_now), deviation)
     if call.attr("scale_after_normalization"):
-        scale = scale * gamma
-    return _affine(call, call.input(0), call.axis(-1), scale, beta - mean * scale)
+        scaled = call.emit("Mul", scaled, gamma_now)
+    return call.emit("Add", scaled, beta_now)

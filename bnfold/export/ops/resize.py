@@ -93,6 +93,8 @@ def _resize(call: Call, value: str, **attrs: Any) -> str:
     shape = call.known_shape(0)
     leading = [shape[0], shape[3]] if None not in (shape[0], shape[3]) else None
     first = Ints(call, leading) if leading else run_time_shape(call, value).entries(0, 2)
+    if call.shape(1) != (2,):  # the checker takes a length that is not known for 0
+        wanted = wanted.reshaped([2])
     return call.emit("Resize", value, "", "", joined(call, first, wanted).name, **attrs)
 
 

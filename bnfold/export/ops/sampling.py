@@ -10,6 +10,7 @@ import numpy as np
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints
 from bnfold.export.reals import Reals, counted, input_reals
+from bnfold.graph import Array
 from bnfold.graph.dtypes import FLOAT32
 
 _TABLE = 1024
@@ -54,29 +55,37 @@ def cubic_weights(call: Call, size: Ints, wanted: Ints) -> Reals:
     """
     place = positions(call, size, wanted)
     whole = place.floor()
-    between = ((place - whole) * float(_TABLE)).rint() / float(_TABLE)
+    step = ((place - whole) * float(_TABLE)).rint().as_ints()
     pixels = counted(call, size).expanded(0)
     keys = bool(call.attr("half_pixel_centers"))
+    near, far = _cubic_tables(-0.5 if keys else -0.75)
     last = Reals.of(size) - 1.0
     total: Reals | None = None
-    for tap in (-1, 0, 1, 2):
-        weight = _cubic(abs_distance(between, tap), -0.5 if keys else -0.75)
-        at = whole + float(tap)
+    for tap, table, at in ((-1, far, step), (0, near, step), (1, near, _TABLE - step), (2, far, _TABLE - step)):
+        weight = Reals(call, table).entries(at)
+        pixel = whole + float(tap)
         if not keys:
-            at = at.at_least(0.0).at_most(last)
-        share = at.expanded(1).equals(pixels).where(weight.expanded(1), 0.0)
+            pixel = pixel.at_least(0.0).at_most(last)
+        share = pixel.expanded(1).equals(pixels).where(weight.expanded(1), 0.0)
         total = share if total is None else total + share
     assert total is not None
     return total / total.total(1) if keys else total
 
 
-def abs_distance(between: Reals, tap: int) -> Reals:
-    """From a place ``between`` two pixels to the pixel ``tap`` steps from the first of them."""
-    return (between - float(tap)).abs()
+def _cubic_tables(a: float) -> tuple[Array, Array]:
+    """The cubic convolution kernel at distances of 0 to 1, and of 1 to 2, in steps; TensorFlow's, of doubles.
+
+    In float32 its terms, of which the largest is 12, would leave an error of a few millionths.
+    """
+    x = np.arange(_TABLE + 1, dtype=np.float32).astype(np.float64) / _TABLE
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    x = x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return near.astype(np.float32), far.astype(np.float32)
 
 
 def _cubic(x: Reals, a: float) -> Reals:
-    """The cubic convolution kernel at distance ``x``: (a+2)x³ - (a+3)x² + 1 up to 1, ax³ - 5ax² + 8ax - 4a up to 2."""
+    """The same kernel at any distance ``x``: (a+2)x³ - (a+3)x² + 1 up to 1, ax³ - 5ax² + 8ax - 4a up to 2."""
     near = ((x * (a + 2) - (a + 3)) * x) * x + 1.0
     far = ((x * a - 5 * a) * x + 8 * a) * x - 4 * a
     return (x <= 1.0).where(near, far)
