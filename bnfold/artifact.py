@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import onnx
 
     from bnfold.export import Lowered
+    from bnfold.graph import Graph
     from bnfold.graph.stages import InferenceGraph
 
 
@@ -38,6 +39,9 @@ class Artifact(Protocol):
     def write(self, path: Path) -> None:
         """Write the model to ``path``."""
 
+    def complete(self, path: Path) -> None:
+        """Bring the file at ``path``, written before `describe`, up to date."""
+
 
 class OnnxFile:
     """An ONNX model, put into one proto only when somebody asks for that.
@@ -45,10 +49,14 @@ class OnnxFile:
     Parameters
     ----------
     lowered : Lowered
+    folded, reference : Graph, optional
+        What was lowered, and what it will be compared with. Once large weights are in a file, those that only
+        ``folded`` has are read from there.
     """
 
-    def __init__(self, lowered: Lowered) -> None:
+    def __init__(self, lowered: Lowered, folded: Graph | None = None, reference: Graph | None = None) -> None:
         self._lowered = lowered
+        self._graphs = (folded, reference)
         self._model: onnx.ModelProto | None = None
 
     @property
@@ -85,9 +93,19 @@ class OnnxFile:
         return model_fingerprint(self._shell, initializers=self._lowered.tensors() if self._model is None else None)
 
     def write(self, path: Path) -> None:
-        from bnfold.export import write
+        from bnfold.export import map_constants, mapped, write
 
-        write(self._model or self._lowered, path)
+        places = write(self._model or self._lowered, path)
+        folded, reference = self._graphs
+        if self._model is None and folded is not None and reference is not None:
+            before = self._lowered.weights
+            self._lowered = mapped(self._lowered, places)
+            map_constants(folded, before, self._lowered.weights, kept=reference)
+
+    def complete(self, path: Path) -> None:
+        from bnfold.export import add_metadata
+
+        add_metadata(self._shell, path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +132,9 @@ class FrozenFile:
 
     def write(self, path: Path) -> None:
         path.write_bytes(self._bytes())
+
+    def complete(self, path: Path) -> None:
+        """There is nothing that `describe` notes."""
 
     def _bytes(self) -> bytes:
         from bnfold.graph.graph_def import to_graph_def

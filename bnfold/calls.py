@@ -92,13 +92,16 @@ def fold(reference: InferenceGraph, fold: bool, keep: str | None, strict: bool) 
     return folding
 
 
-def export(folding: Folding, target: Target | None, how: ExportOptions) -> Artifact:
+def export(
+    folding: Folding, target: Target | None, how: ExportOptions, reference: InferenceGraph | None = None
+) -> Artifact:
     if target is not None and target.format == "pb":
         return FrozenFile(folding.inference)
     from bnfold.export import DEFAULT_OPSET, lower
 
     opset = DEFAULT_OPSET if how.opset is None else how.opset
-    return OnnxFile(lower(folding.inference, opset=opset, layout=how.layout, rename=how.rename, half=how.half))
+    lowered = lower(folding.inference, opset=opset, layout=how.layout, rename=how.rename, half=how.half)
+    return OnnxFile(lowered, folding.inference.graph, None if reference is None else reference.graph)
 
 
 def verify(

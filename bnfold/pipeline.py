@@ -121,7 +121,9 @@ def convert(
         _refuse_warnings(loaded.notes + reference.notes)
     folding = stages.run("fold", lambda: calls.fold(reference, fold, keep, strict_fold))
     path = None if place is None else place.path
-    artifact = stages.run("export", lambda: calls.export(folding, place, made), tell=lambda file: file.summary(path))
+    artifact = stages.run(
+        "export", lambda: calls.export(folding, place, made, reference), tell=lambda file: file.summary(path)
+    )
 
     def compare(candidate: Any) -> CheckReport | None:
         if not check:
@@ -165,7 +167,10 @@ def convert(
         conversion = conclude(compare(staged if from_file else artifact.comparable))
         if conversion.report.equal is False:
             raise OutputsDifferError(conversion.report, conversion)
-        artifact.write(staged)  # perhaps once more, now with the check's figures in its metadata
+        if staged.exists():
+            artifact.complete(staged)  # with the check's figures in its metadata
+        else:
+            artifact.write(staged)
     return conversion
 
 

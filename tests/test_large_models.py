@@ -84,3 +84,40 @@ def test_file_is_the_same_when_written_from_arrays_or_from_a_proto(
         assert file.read_bytes() == (tmp_path / "proto" / file.name).read_bytes()
     if limit == 10**9:
         assert model_size(lowered) == (tmp_path / "arrays" / "m.onnx").stat().st_size
+
+
+@pytest.mark.usefixtures("low_limit")
+def test_weights_are_written_once_when_the_file_is_checked(
+    sample_model: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module("bnfold.export")
+    written: list[Path] = []
+
+    def spy(model: object, path: Path) -> object:
+        written.append(path)
+        return write(model, path)
+
+    monkeypatch.setattr(module, "write", spy)
+    conversion = bnfold.convert(sample_model("separable_segmenter"), tmp_path / "net.onnx", samples=2)
+    assert len(written) == 1
+    props = {entry.key for entry in onnx.load(tmp_path / "net.onnx", load_external_data=False).metadata_props}
+    assert "bnfold.check" in props
+    assert conversion.report.equal
+
+
+def test_folded_weights_are_read_from_the_file_and_the_reference_is_not(
+    sample_model: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("bnfold.export.mapping"), "LARGE", 256)
+    conversion = bnfold.convert(sample_model("separable_segmenter"), tmp_path / "net.onnx", samples=2)
+    assert conversion.report.equal
+
+    def mapped(graph: object) -> set[str]:
+        return {node.name for node in graph if node.op == "Const" and _is_mapped(node.attrs["value"])}
+
+    assert mapped(conversion.folding.inference.graph)
+    assert not mapped(conversion.reference.graph)
+
+
+def _is_mapped(array: np.ndarray) -> bool:
+    return isinstance(array, np.memmap) or (isinstance(array.base, np.ndarray) and _is_mapped(array.base))

@@ -17,8 +17,8 @@ from bnfold.export.initializers import head_of, raw_data, raw_size
 from bnfold.export.lowered import Lowered
 from bnfold.graph import Array
 
-PROTO_LIMIT = 2**31 - 1
-"""No protobuf message may be longer, in bytes."""
+PROTO_LIMIT = 2**31 - 2**24
+"""Bytes of a model that one file holds: no protobuf message may be longer than 2³¹ - 1, and metadata may come."""
 
 _PAGE = 4096
 """External tensors start at multiples of this, so that runtimes can map them into memory."""
@@ -57,11 +57,20 @@ class _Payload:
         return length + (len(_field(_RAW_DATA, self.size)) + self.size if self.size else 0)
 
 
-def write(model: ModelProto | Lowered, path: str | Path, *, limit: int | None = None) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where the bytes of an initializer are: from ``offset`` on in the file at ``path``."""
+
+    path: Path
+    offset: int
+
+
+def write(model: ModelProto | Lowered, path: str | Path, *, limit: int | None = None) -> dict[str, Place]:
     """Write ``model`` to ``path``.
 
     A model longer than ``limit`` bytes gets its tensors in a file beside it, ``<name>.data``; what the model file
-    then says of them is relative, so that the two can be moved together.
+    then says of them is relative, so that the two can be moved together. The ``metadata_props`` come last, and
+    `add_metadata` can add them later.
 
     Parameters
     ----------
@@ -69,24 +78,40 @@ def write(model: ModelProto | Lowered, path: str | Path, *, limit: int | None = 
         Not changed.
     path : str or Path
     limit : int, optional
-        In bytes; `PROTO_LIMIT` when absent.
+        `PROTO_LIMIT` when absent.
+
+    Returns
+    -------
+    dict of str to Place
+        By the initializer's name.
     """
     path = Path(path)
     shell, payloads = _taken_apart(model)
     with path.open("wb") as file:
         if model_size(model) <= (PROTO_LIMIT if limit is None else limit):
-            _write_model(file, shell, payloads)
-            return
-        with path.with_name(path.name + ".data").open("wb") as data:
-            _write_model(file, shell, [_externalised(payload, data, path.name + ".data") for payload in payloads])
+            return _write_model(file, path, shell, payloads)
+        beside = path.with_name(path.name + ".data")
+        places: dict[str, Place] = {}
+        with beside.open("wb") as data:
+            payloads = [_externalised(payload, data, beside, places) for payload in payloads]
+        return places | _write_model(file, path, shell, payloads)
+
+
+def add_metadata(model: ModelProto, path: str | Path) -> None:
+    """Append the ``metadata_props`` of ``model`` to the model file at ``path``, which was written without them.
+
+    The fields of a proto may come in any order, so nothing needs to be written anew.
+    """
+    with Path(path).open("ab") as file:
+        file.write(_only(model, "metadata_props"))
 
 
 def model_size(model: ModelProto | Lowered) -> int:
     """The length of the serialised model in bytes, also beyond what one proto can be."""
     shell, payloads = _taken_apart(model)
-    head, graph = _skeleton(shell)
+    head, graph, tail = _skeleton(shell)
     framed = len(graph) + _framed(payloads)
-    return len(head) + len(_field(_GRAPH, framed)) + framed
+    return len(head) + len(_field(_GRAPH, framed)) + framed + len(tail)
 
 
 def _taken_apart(model: ModelProto | Lowered) -> tuple[ModelProto, list[_Payload]]:
@@ -105,15 +130,23 @@ def _payload_of_array(name: str, array: Array) -> _Payload:
     return _Payload(head_of(name, array), size, lambda: raw_data(array))
 
 
-def _skeleton(model: ModelProto) -> tuple[bytes, bytes]:
-    """The serialised model without its graph, and the graph without its initializers."""
-    return _without(model, "graph"), _without(model.graph, "initializer")
+def _skeleton(model: ModelProto) -> tuple[bytes, bytes, bytes]:
+    """The serialised model without its graph, the graph without its initializers, and the metadata."""
+    return (
+        _without(model, "graph", "metadata_props"),
+        _without(model.graph, "initializer"),
+        _only(model, "metadata_props"),
+    )
 
 
-def _without(message: ModelProto | GraphProto | TensorProto, name: str) -> bytes:
+def _only(model: ModelProto, name: str) -> bytes:
+    return _without(model, *(field.name for field, _ in model.ListFields() if field.name != name))
+
+
+def _without(message: ModelProto | GraphProto | TensorProto, *names: str) -> bytes:
     rest = type(message)()
     for field, value in message.ListFields():
-        if field.name == name:
+        if field.name in names:
             continue
         if field.is_repeated:
             getattr(rest, field.name).extend(value)
@@ -125,8 +158,9 @@ def _without(message: ModelProto | GraphProto | TensorProto, name: str) -> bytes
     return data
 
 
-def _write_model(file: BinaryIO, shell: ModelProto, payloads: list[_Payload]) -> None:
-    head, graph = _skeleton(shell)
+def _write_model(file: BinaryIO, path: Path, shell: ModelProto, payloads: list[_Payload]) -> dict[str, Place]:
+    places = {}
+    head, graph, tail = _skeleton(shell)
     file.write(head)
     file.write(_field(_GRAPH, len(graph) + _framed(payloads)))
     file.write(graph)
@@ -135,7 +169,10 @@ def _write_model(file: BinaryIO, shell: ModelProto, payloads: list[_Payload]) ->
         file.write(payload.head.SerializeToString(deterministic=True))
         if payload.size:
             file.write(_field(_RAW_DATA, payload.size))
+            places[payload.head.name] = Place(path, file.tell())
             file.write(payload.raw())  # type: ignore[arg-type]  # an array of bytes is a buffer
+    file.write(tail)
+    return places
 
 
 def _framed(payloads: list[_Payload]) -> int:
@@ -156,12 +193,13 @@ def _varint(value: int) -> Iterator[int]:
     yield value
 
 
-def _externalised(payload: _Payload, data: BinaryIO, location: str) -> _Payload:
+def _externalised(payload: _Payload, data: BinaryIO, path: Path, places: dict[str, Place]) -> _Payload:
     """``payload``, or where it is large what stands for it: its bytes are now in ``data``."""
     if payload.size < _EXTERNAL:
         return payload
     data.write(b"\0" * (-data.tell() % _PAGE))
-    entries = {"location": location, "offset": str(data.tell()), "length": str(payload.size)}
+    places[payload.head.name] = Place(path, data.tell())
+    entries = {"location": path.name, "offset": str(data.tell()), "length": str(payload.size)}
     data.write(payload.raw())  # type: ignore[arg-type]  # an array of bytes is a buffer
     head = TensorProto(
         name=payload.head.name,

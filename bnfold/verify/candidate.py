@@ -42,16 +42,24 @@ class Candidate(Protocol):
     label : str
         The name to print.
     inputs, outputs : list of Value
+    modes : tuple of str
+        The ways to run it; all must agree with the reference.
+    is_large : bool
+        Its weights should be in memory once at a time.
     """
 
     inputs: list[Value]
     outputs: list[Value]
+    modes: tuple[str, ...]
+
+    @property
+    def is_large(self) -> bool: ...
 
     @property
     def label(self) -> str: ...
 
-    def runners(self) -> dict[str, Runner]:
-        """The ways to run it, by mode; all must agree with the reference."""
+    def runner(self, mode: str) -> Runner:
+        """The model ready to run in one of its modes."""
         ...
 
 
@@ -59,6 +67,8 @@ class GraphModel:
     """An inference graph, run by TensorFlow: what is written as a frozen graph."""
 
     label = "the frozen graph"
+    modes: tuple[str, ...] = ("tensorflow",)
+    is_large = False
 
     def __init__(self, inference: InferenceGraph) -> None:
         self._inference = inference
@@ -66,8 +76,8 @@ class GraphModel:
         self.outputs = [_value(endpoint) for endpoint in inference.outputs]
         self._tensors = {endpoint.name: endpoint.tensor for endpoint in (*inference.inputs, *inference.outputs)}
 
-    def runners(self) -> dict[str, Runner]:
-        return {"tensorflow": _GraphRunner(Reference(self._inference), self._tensors)}
+    def runner(self, mode: str) -> Runner:
+        return _GraphRunner(Reference(self._inference), self._tensors)
 
 
 class _GraphRunner:

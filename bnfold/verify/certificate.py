@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bnfold.errors import VerificationError
+from bnfold.graph import Array
 from bnfold.graph.stages import Fate
 from bnfold.verify.report import CheckReport
 from bnfold.verify.runtime import OnnxModel
@@ -49,11 +52,11 @@ def model_fingerprint(
     folder = "" if file.path is None else str(file.path.parent)
     for tensor in proto.graph.initializer if initializers is None else initializers:
         digest.update(f"{tensor.name} {tensor.data_type} {list(tensor.dims)}".encode())
-        digest.update(_content(tensor, folder))
+        digest.update(_content(tensor, folder))  # type: ignore[arg-type]  # an array of bytes is a buffer
     return digest.hexdigest()
 
 
-def _content(tensor: Any, folder: str) -> bytes:
+def _content(tensor: Any, folder: str) -> bytes | Array:
     from onnx import numpy_helper
 
     try:
@@ -61,7 +64,10 @@ def _content(tensor: Any, folder: str) -> bytes:
     except (OSError, ValueError) as error:
         hint = "the files that hold the weights must be beside the model"
         raise VerificationError(f"the weights of {tensor.name} cannot be read: {error}", hint=hint) from error
-    return repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
+    if array.dtype == object:
+        return repr(array.tolist()).encode()
+    content: Array = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return content
 
 
 def certificate(report: CheckReport, *, source: str, model: str, fates: Sequence[Fate] = ()) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
@@ -23,6 +24,28 @@ from bnfold.verify.trace import LayerTrace
 
 Progress = Callable[[int], None]
 """Called after each run with the number of samples compared so far."""
+
+
+AT_ONCE = 2**26
+"""Bytes of samples that a large file's sessions are each given in a row: opening them takes long."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A batch that TensorFlow has run.
+
+    Attributes
+    ----------
+    batch : Batch
+    expected : mapping of str to ndarray
+        TensorFlow's outputs.
+    left_out : sequence of bool
+        For each sample, whether TensorFlow gives NaN where nobody feeds such values.
+    """
+
+    batch: Batch
+    expected: Mapping[str, Array]
+    left_out: Sequence[bool]
 
 
 class Comparison:
@@ -68,12 +91,23 @@ class Comparison:
     # Running
 
     def run(self, samples: int, seed: int, data: Data | None, progress: Progress | None) -> None:
-        self._runtimes = self.file.runners()
-        self._reference = Reference(self.inference)
-        for batch in self._batches(samples, seed, data):
-            self._compare(batch)
-            if progress is not None:
-                progress(self.compared)
+        if not self.file.is_large:
+            self._runtimes = {mode: self.file.runner(mode) for mode in self.file.modes}
+        for batches in self._together(self._batches(samples, seed, data)):
+            self._compare(batches, progress)
+
+    def _together(self, batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+        """One at a time; of a large file as many as each of its sessions can run in its turn."""
+        chunk: list[Batch] = []
+        size = 0
+        for batch in batches:
+            chunk.append(batch)
+            size += sum(array.nbytes for array in batch.feeds.values())
+            if not self.file.is_large or size > AT_ONCE:
+                yield chunk
+                chunk, size = [], 0
+        if chunk:
+            yield chunk
 
     def _batches(self, samples: int, seed: int, data: Data | None) -> Iterable[Batch]:
         shapes = {endpoint.tensor: self._shape(endpoint) for endpoint in self.inference.inputs}
@@ -95,14 +129,22 @@ class Comparison:
             return endpoint.shape if endpoint.shape is not None else declared or ()
         return tuple(theirs if ours is None else ours for ours, theirs in zip(endpoint.shape, declared, strict=True))
 
-    def _compare(self, batch: Batch) -> None:
-        expected = dict(zip((e.name for e in self.inference.outputs), self._tensorflow(batch.feeds), strict=True))
-        left_out = self._nan_samples(batch, expected)
-        if all(left_out):
-            return
-        found = self._onnxruntime(batch, expected)
-        if found is None:
-            return
+    def _compare(self, batches: Sequence[Batch], progress: Progress | None) -> None:
+        """All batches on one side, then on the other in each mode."""
+        runs: list[_Run] = []
+        for batch in batches:
+            expected = dict(zip((e.name for e in self.inference.outputs), self._tensorflow(batch.feeds), strict=True))
+            left_out = self._nan_samples(batch, expected)
+            if not all(left_out):
+                runs.append(_Run(batch, expected, left_out))
+        for run, found in zip(runs, self._onnxruntime(runs), strict=True):
+            if found is not None:
+                self._judge(run, found)
+            if progress is not None:
+                progress(self.compared)
+
+    def _judge(self, run: _Run, found: Mapping[str, Mapping[str, Array]]) -> None:
+        batch, expected, left_out = run.batch, run.expected, run.left_out
         truth = self._truth_values(batch) if self.limit.exact else None
         for name in self.outputs:
             self._record(name, batch, expected[name], found[name], truth, left_out)
@@ -166,7 +208,8 @@ class Comparison:
 
     def _tensorflow(self, feeds: Mapping[str, Array]) -> list[Array]:
         if self._reference is None:
-            raise RuntimeError("the comparison is not running")
+            self._make_room()
+            self._reference = Reference(self.inference)
         return self._reference.run(feeds)
 
     def _truth_values(self, batch: Batch) -> dict[str, Array] | None:
@@ -174,6 +217,7 @@ class Comparison:
             return None
         try:
             if self._truth is None:
+                self._make_room()
                 self._truth = Truth(self.inference)
                 if self._truth.in_float32:
                     listed = ", ".join(self._truth.in_float32)
@@ -189,22 +233,44 @@ class Comparison:
             return None
         return dict(zip((e.name for e in self.inference.outputs), values, strict=True))
 
-    def _onnxruntime(self, batch: Batch, expected: Mapping[str, Array]) -> dict[str, dict[str, Array]] | None:
-        """The file's outputs by name and mode, in the reference's layout; None when it does not run."""
-        feeds = self._file_feeds(batch)
-        fetches = [found.onnx_name for found in self.outputs.values()]
-        results: dict[str, dict[str, Array]] = {name: {} for name in self.outputs}
-        for mode, runtime in self._runtimes.items():
-            try:
-                values = runtime.run(fetches, feeds)
-            except VerificationError as error:
-                shapes = ", ".join(str(tuple(array.shape)) for array in feeds.values())
-                self.problems[f"on {batch.label} samples of shape {shapes}: {error.message}"] = None
-                return None
-            for (name, found), value in zip(self.outputs.items(), values, strict=True):
-                if (aligned := self._aligned(name, found, expected[name], value, mode)) is not None:
-                    results[name][mode] = aligned
-        return {name: by_mode if len(by_mode) == len(self._runtimes) else {} for name, by_mode in results.items()}
+    def _onnxruntime(self, runs: Sequence[_Run]) -> list[dict[str, dict[str, Array]] | None]:
+        """The file's outputs of each run by name and mode, in the reference's layout; None when it does not run."""
+        results: list[dict[str, dict[str, Array]] | None] = [{name: {} for name in self.outputs} for _ in runs]
+        for mode in self.file.modes if runs else ():
+            for index, run in enumerate(runs):
+                by_name = results[index]
+                if by_name is not None and not self._run_file(mode, run, by_name):
+                    results[index] = None
+        return [None if found is None else self._complete(found) for found in results]
+
+    def _runtime(self, mode: str) -> Runner:
+        if mode not in self._runtimes:
+            self._make_room()
+            self._runtimes[mode] = self.file.runner(mode)
+        return self._runtimes[mode]
+
+    def _run_file(self, mode: str, run: _Run, results: dict[str, dict[str, Array]]) -> bool:
+        """Add the outputs of one run to ``results``; False, and a problem, when it does not run."""
+        feeds = self._file_feeds(run.batch)
+        try:
+            values = self._runtime(mode).run([found.onnx_name for found in self.outputs.values()], feeds)
+        except VerificationError as error:
+            shapes = ", ".join(str(tuple(array.shape)) for array in feeds.values())
+            self.problems[f"on {run.batch.label} samples of shape {shapes}: {error.message}"] = None
+            return False
+        for (name, found), value in zip(self.outputs.items(), values, strict=True):
+            if (aligned := self._aligned(name, found, run.expected[name], value, mode)) is not None:
+                results[name][mode] = aligned
+        return True
+
+    def _complete(self, results: dict[str, dict[str, Array]]) -> dict[str, dict[str, Array]]:
+        """``results`` without the outputs that some mode does not give."""
+        return {name: found if len(found) == len(self.file.modes) else {} for name, found in results.items()}
+
+    def _make_room(self) -> None:
+        """Close what runs, where the weights are too large to be in memory several times."""
+        if self.file.is_large:
+            self.close()
 
     def _file_feeds(self, batch: Batch) -> dict[str, Array]:
         """``batch`` by the file's input names, in its layout and types."""
@@ -225,6 +291,7 @@ class Comparison:
         On an edge only where no other batch shows the fault: what is constant over a whole image rounds alike in
         all its places, and says less about the noise.
         """
+        self._make_room()
         found = None
         for is_edge in (False, True):
             if not isinstance(self.file, OnnxModel) or is_edge not in self._worst:
@@ -263,6 +330,7 @@ class Comparison:
         for side in (self._reference, self._truth):
             if side is not None:
                 side.close()
+        self._reference = self._truth = None
         self._runtimes.clear()
 
     # The verdict

@@ -22,6 +22,10 @@ MODES = ("off", "on")
 """onnxruntime's graph optimisations: none, and all of them. Its own rewrites have been wrong; see both."""
 
 
+LARGE = 2**28
+"""Bytes from which a model's sessions are opened one after another, each when it is needed."""
+
+
 class OnnxModel:
     """An ONNX model to compare.
 
@@ -34,6 +38,8 @@ class OnnxModel:
     VerificationError
         When there is no such file, or it is not an ONNX model.
     """
+
+    modes: tuple[str, ...] = MODES
 
     def __init__(self, source: onnx.ModelProto | str | Path | bytes) -> None:
         self.path = Path(source) if isinstance(source, str | Path) else None
@@ -69,8 +75,16 @@ class OnnxModel:
         data: bytes = self.proto.SerializeToString()
         return data
 
-    def runners(self) -> dict[str, Runner]:
-        return {mode: self.session(mode) for mode in MODES}
+    @property
+    def is_large(self) -> bool:
+        """Is it a file of more than `LARGE` bytes, those of its weights beside it included?"""
+        if self.path is None:
+            return False
+        beside = self.path.with_name(self.path.name + ".data")
+        return sum(file.stat().st_size for file in (self.path, beside) if file.is_file()) > LARGE
+
+    def runner(self, mode: str) -> Runner:
+        return self.session(mode)
 
     def session(self, mode: str, *, extra_outputs: Sequence[str] = ()) -> Runtime:
         """An onnxruntime session; ``extra_outputs`` are inner tensors that it gives as well."""
@@ -87,6 +101,8 @@ class Runtime:
         levels = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if mode == "on" else levels.ORT_DISABLE_ALL
         options.log_severity_level = 3
+        if model.is_large and mode == "off":  # kernels copy their weights otherwise, in an order that suits them
+            options.add_session_config_entry("session.disable_prepacking", "1")
         source: str | bytes = (
             str(model.path) if model.path and not extra_outputs else _with_outputs(model, extra_outputs)
         )

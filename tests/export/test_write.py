@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bnfold.export.write import model_size, write
+from bnfold.export.write import add_metadata, model_size, write
 
 
 @pytest.fixture
@@ -70,3 +70,27 @@ def test_model_is_unchanged_when_it_was_written(model, tmp_path):
     before = model.SerializeToString(deterministic=True)
     write(model, tmp_path / "m.onnx", limit=1000)
     assert model.SerializeToString(deterministic=True) == before
+
+
+@pytest.mark.parametrize("limit", [1000, 10**9])
+def test_file_is_the_same_when_its_metadata_comes_later(model, tmp_path, limit):
+    whole, late = tmp_path / "whole" / "m.onnx", tmp_path / "late" / "m.onnx"
+    for path in (whole, late):
+        path.parent.mkdir()
+    write(model, whole, limit=limit)
+    without = onnx.ModelProto()
+    without.CopyFrom(model)
+    del without.metadata_props[:]
+    write(without, late, limit=limit)
+    assert not onnx.load(late, load_external_data=False).metadata_props
+    add_metadata(model, late)
+    assert late.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("limit", [1000, 10**9])
+def test_places_are_where_the_bytes_are(model, tmp_path, limit):
+    places = write(model, tmp_path / "m.onnx", limit=limit)
+    assert set(places) == {tensor.name for tensor in model.graph.initializer}
+    for tensor in model.graph.initializer:
+        place = places[tensor.name]
+        assert place.path.read_bytes()[place.offset :].startswith(tensor.raw_data)
