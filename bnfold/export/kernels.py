@@ -69,9 +69,19 @@ _WIDER: dict[str, tuple[str, ...]] = {
 convolutions and their like onnxruntime has nothing better, and float64 for int64, which is exact up to 2⁵³."""
 
 
+_BETTER = {
+    **{(op, "uint64"): "int64" for op in ("ReduceSum", "ReduceProd", "CumSum", "Einsum")},
+    **{(op, "uint32"): "float64" for op in ("ReduceMax", "ReduceMin")},
+}
+"""What no rule says. Sums and products modulo 2⁶⁴ are the same whether their top bit is a sign or not. Of two int64
+with the same upper half, onnxruntime's extremes of a row compare the lower ones as int32."""
+
+
 def widening(op: str, dtype: DType, opset: int = 99) -> DType | None:
     """``dtype`` itself if onnxruntime has that kernel of ``op``, else the best of the wider ones, else None."""
     kernels = KERNELS.get(op)
+    if (better := _BETTER.get((op, dtype.name))) is not None:
+        return DType.named(better)
     if kernels is None:
         return DType.named("float32") if dtype.name == "bfloat16" else dtype
     since, later = _SINCE.get(op, (0, frozenset()))

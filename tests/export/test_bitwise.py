@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from harness import assert_lowers, random
 
-from bnfold.errors import ExportError
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -26,7 +25,9 @@ def operands(dtype):
 def test_bits_are_the_same(dtype):
     x, y = operands(dtype)
     ops = ["BitwiseAnd", "BitwiseOr", "BitwiseXor"]
-    assert_lowers(lambda x, y: [*(getattr(raw, op)(x=x, y=y) for op in ops), raw.Invert(x=x)], {"x": x, "y": y})
+    build = lambda x, y: [*(getattr(raw, op)(x=x, y=y) for op in ops), raw.Invert(x=x)]  # noqa: E731
+    assert_lowers(build, {"x": x, "y": y}, opsets=(13, 18))
+    assert_lowers(build, {"x": x, "y": y[2]}, dynamic=True, opsets=(13, 18))
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
@@ -41,6 +42,6 @@ def test_shifts_are_the_same_when_the_count_is_too_large_or_negative(dtype):
     assert_lowers(lambda x: [raw.LeftShift(x=x, y=y), raw.RightShift(x=x, y=y)], {"x": x})
 
 
-def test_bitwise_and_is_refused_when_the_opset_is_too_old():
-    with pytest.raises(ExportError, match="BitwiseAnd before opset 18"):
-        assert_lowers(lambda x: raw.BitwiseAnd(x=x, y=x), {"x": np.int32([1])}, opsets=(17,))
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_bits_are_counted(dtype):
+    assert_lowers(lambda x: raw.PopulationCount(x=x), {"x": operands(dtype)[0]}, opsets=(13, 18), dynamic=True)

@@ -63,3 +63,42 @@ def test_complex_is_broadcast_when_parts_differ_in_shape():
     assert_lowers(
         lambda a, c: tf.math.imag(tf.complex(a, c)), {"a": random(3, 4), "c": random(4, seed=2)}, dynamic=True
     )
+
+
+FUNCTIONS = ["Exp", "Log", "Sqrt", "Rsqrt", "Reciprocal", "Inv", "Sigmoid", "Tanh", "Sign", "Expm1", "Log1p"]
+FUNCTIONS += ["Sin", "Cos", "Tan", "Sinh", "Cosh", "Asin", "Acos", "Atan", "Asinh", "Acosh", "Atanh"]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("op", FUNCTIONS)
+def test_function_of_a_complex_number_is_the_same(op, dtype):
+    """In all four quadrants; TensorFlow's own are off by some units in the last place."""
+    tolerance = 1e-5 if dtype == np.float32 else 1e-11
+    parts = {"a": random(40, dtype=dtype), "b": random(40, dtype=dtype, seed=1)}
+
+    def build(a, b):
+        z = getattr(tf.raw_ops, op)(x=tf.complex(a, b)) if op != "Sign" else tf.sign(tf.complex(a, b))
+        return tf.math.real(z), tf.math.imag(z)
+
+    assert_lowers(build, parts, rtol=tolerance, atol=tolerance, dynamic=True)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_powers_and_running_products_of_complex_numbers_are_the_same(dtype):
+    tolerance = {"rtol": 2e-5, "atol": 2e-5} if dtype == np.float32 else {"rtol": 1e-10, "atol": 1e-10}
+
+    def build(x, y):
+        results = [tf.pow(x, y)]
+        return results + [
+            tf.math.cumprod(x, axis, e, r) for axis in (0, 1) for e in (False, True) for r in (False, True)
+        ]
+
+    assert_lowers(parts_of(build), feeds(dtype), **tolerance)
+
+
+def test_products_of_complex_matrices_are_the_same():
+    def build(x, y):
+        squares = [tf.matmul(x, x, transpose_b=True), tf.matmul(x, x, transpose_a=True)]
+        return [*squares, tf.raw_ops.MatMul(a=x, b=tf.reshape(y, [4, 1]))]
+
+    assert_lowers(parts_of(build), feeds(np.float32), rtol=1e-5)

@@ -64,3 +64,27 @@ def test_einstein_sum_is_the_same(equation):
 def test_einstein_sum_keeps_its_dtype(dtype):
     feeds = {"x": random(2, 3, dtype=dtype), "y": random(3, 4, dtype=dtype)}
     assert_lowers(lambda x, y: raw.Einsum(inputs=[x, y], equation="ij,jk->ik"), feeds)
+
+
+@pytest.mark.parametrize("shapes", [((2, 1, 3, 4), (5, 4, 5)), ((1, 3, 4), (7, 4, 2)), ((3, 4), (2, 4, 2))])
+def test_ellipsis_broadcasts(shapes):
+    x, y = (random(*shape, seed=seed) for seed, shape in enumerate(shapes))
+    assert_lowers(lambda x, y: tf.einsum("...ij,...jk->...ik", x, y), {"x": x, "y": y})
+    assert_lowers(lambda x, y: tf.einsum("...ij,...jk->...k", x, y), {"x": x, "y": y}, rtol=1e-5)
+
+
+def test_ellipsis_may_stand_for_nothing():
+    x, y = random(2, 3, 4), random(4, seed=1)
+    assert_lowers(lambda x, y: tf.einsum("...a,a...->...", x, y), {"x": x, "y": y})
+    assert_lowers(lambda x, y: tf.einsum("...,...->...", x, y), {"x": x, "y": y})
+
+
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_product_of_sparse_matrices_is_the_same(transpose_a, transpose_b):
+    def build(a, b):
+        return tf.raw_ops.SparseMatMul(a=a, b=b, transpose_a=transpose_a, transpose_b=transpose_b, a_is_sparse=True)
+
+    a, b = random(*((3, 2) if transpose_a else (2, 3))), random(*((4, 3) if transpose_b else (3, 4)), seed=1)
+    assert_lowers(build, {"a": a * (a > 0), "b": b})
+    assert_lowers(build, {"a": a * (a > 0), "b": b}, dynamic=True)

@@ -7,10 +7,12 @@ import onnxruntime
 import pytest
 from harness import assert_lowers, check_file, inference_graph, random
 
+from bnfold.errors import ExportError
 from bnfold.export import export
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
+raw = tf.raw_ops
 
 
 def drawn(build, shape):
@@ -39,6 +41,125 @@ def test_integers_are_within_their_bounds():
     numbers = drawn(lambda shape: tf.random.uniform(shape, -3, 5, tf.int32, seed=3), (100, 20))
     assert set(np.unique(numbers)) == set(range(-3, 5))
     assert numbers.dtype == np.int32
+
+
+STATELESS = {"seed": np.int32([3, 5])}
+
+
+def generated(op, **attributes):
+    """An op of the second generation, whose seed goes through the generator's key and counter."""
+
+    def build(shape):
+        state = raw.StatelessRandomGetKeyCounter(seed=[3, 5])
+        algorithm = raw.StatelessRandomGetAlg()
+        return getattr(raw, op)(shape=shape, key=state.key, counter=state.counter, alg=algorithm, **attributes)
+
+    return build
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64, tf.float16])
+@pytest.mark.parametrize(
+    ("op", "mean", "deviation", "low", "high"),
+    [
+        ("RandomUniform", 0.5, 0.2887, 0, 1),
+        ("RandomNormal", 0, 1, -9, 9),
+        ("TruncatedNormal", 0, 0.8796, -2, 2),
+    ],
+)
+def test_numbers_are_of_the_distribution_when_the_seed_is_an_input(op, mean, deviation, low, high, dtype):
+    """0.8796 is the deviation of a normal number cut at ±2."""
+    one = "Stateless" + op
+    builds = [
+        lambda shape: getattr(raw, one)(shape=shape, dtype=dtype, **STATELESS),
+        generated(one + "V2", dtype=dtype),
+    ]
+    if op == "TruncatedNormal":
+        builds.append(lambda shape: raw.TruncatedNormal(shape=shape, dtype=dtype, seed=3))
+    for build in builds:
+        numbers = drawn(build, (100, 200)).astype(np.float64)
+        assert low <= numbers.min()
+        assert numbers.max() < high or op != "RandomUniform"
+        assert numbers.max() <= high
+        assert abs(numbers.mean() - mean) < 0.03
+        assert abs(numbers.std() - deviation) < 0.03
+
+
+def test_integers_are_within_their_bounds_when_the_seed_is_an_input():
+    bounds = {"minval": np.int32(-3), "maxval": np.int32(5)}
+    builds = [
+        lambda shape: raw.StatelessRandomUniformInt(shape=shape, **STATELESS, **bounds),
+        generated("StatelessRandomUniformIntV2", **bounds),
+    ]
+    for build in builds:
+        assert set(np.unique(drawn(build, (100, 20)))) == set(range(-3, 5))
+
+
+@pytest.mark.parametrize("dtype", [tf.int32, tf.int64, tf.uint32, tf.uint64])
+def test_integers_have_all_bits_when_their_range_is_the_dtypes(dtype):
+    builds = [generated("StatelessRandomUniformFullIntV2", dtype=dtype)]
+    builds.append(lambda shape: raw.StatelessRandomUniformFullInt(shape=shape, dtype=dtype, **STATELESS))
+    for build in builds:
+        numbers = drawn(build, (50, 40))
+        assert numbers.dtype == dtype.as_numpy_dtype
+        unsigned = numbers.view(f"u{numbers.dtype.itemsize}")
+        for bit in range(8 * numbers.dtype.itemsize):
+            assert 0.4 < ((unsigned >> np.array(bit, unsigned.dtype)) & 1).mean() < 0.6
+
+
+def generator_of_another_kind(shape):
+    state = raw.StatelessRandomGetKeyCounterAlg(seed=[3, 5])
+    return raw.StatelessRandomUniformV2(shape=shape, key=state.key, counter=state.counter, alg=state.alg)
+
+
+def test_generator_may_name_its_algorithm():
+    assert len(np.unique(drawn(generator_of_another_kind, (3, 4)))) == 12
+
+
+def test_numbers_differ_when_they_are_drawn_again():
+    model = export(inference_graph(lambda x: x + tf.random.uniform([3, 4]), {"x": np.zeros((3, 4), np.float32)}))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    first, second = (session.run(None, {"x:0": np.zeros((3, 4), np.float32)})[0] for _ in range(2))
+    assert (first != second).all()
+    assert [node.op_type for node in model.graph.node] == ["RandomUniform", "Add"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])
+def test_rows_are_shuffled(dtype):
+    def stateless(x):
+        state = raw.StatelessRandomGetKeyCounter(seed=[3, 5])
+        return raw.StatelessShuffle(value=x, key=state.key, counter=state.counter, alg=raw.StatelessRandomGetAlg())
+
+    rows = np.arange(80).reshape(40, 2).astype(dtype)
+    for build in (lambda x: raw.RandomShuffle(value=x, seed=3), stateless):
+        model = export(inference_graph(build, {"x": rows}, shapes={"x": (None, 2)}))
+        check_file(model)
+        (shuffled,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x:0": rows})
+        assert (shuffled != rows).any()
+        np.testing.assert_array_equal(shuffled[np.argsort(shuffled[:, 0])], rows)
+
+
+def test_classes_are_drawn_by_their_probabilities_when_their_number_is_computed():
+    logits = np.log(np.array([[0.8, 0.1, 0.1], [1e-9, 0.5, 0.5]], np.float32))
+
+    def build(x, n):
+        state = raw.StatelessRandomGetKeyCounter(seed=[3, 5])
+        return tf.random.categorical(x, n, tf.int32, seed=3), tf.random.stateless_categorical(x, 7, [3, 5]), state.key
+
+    model = export(inference_graph(build, {"x": logits, "n": np.array(2000, np.int32)}))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    classes, others, _ = session.run(None, {"x:0": logits, "n:0": np.array(2000, np.int32)})
+    assert classes.shape == (2, 2000)
+    assert classes.dtype == np.int32
+    assert others.shape == (2, 7)
+    assert abs((classes[0] == 0).mean() - 0.8) < 0.05
+    assert not (classes[1] == 0).any()
+
+
+@pytest.mark.parametrize("op", ["RandomGamma", "RandomPoissonV2"])
+def test_distributions_that_onnx_cannot_draw_are_refused(op):
+    rates = {"alpha" if op == "RandomGamma" else "rate": np.float32([2.0])}
+    with pytest.raises(ExportError, match=f"{op}: {op}"):
+        drawn(lambda shape: getattr(raw, op)(shape=shape, **rates), (2, 3))
 
 
 def test_classes_are_drawn_by_their_probabilities():

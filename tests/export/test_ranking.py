@@ -25,6 +25,22 @@ def test_top_k_is_the_same_when_k_is_computed():
     assert_lowers(lambda x, k: tf.math.top_k(x, k), *feeds, dynamic=True)
 
 
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float16, np.int8, np.uint16, np.int32, np.int64, np.uint32, np.uint64]
+)
+def test_nth_element_is_the_same(dtype):
+    x = random(2, 3, 7, dtype=dtype, low=-40, high=40)
+    for reverse in (False, True):
+        build = lambda x, n, r=reverse: raw.NthElement(input=x, n=n, reverse=r)  # noqa: E731
+        assert_lowers(lambda x, b=build: b(x, 2), {"x": x}, opsets=(13, 18))
+        assert_lowers(build, *({"x": x, "n": np.array(n, np.int32)} for n in (0, 6)), dynamic=True)
+
+
+def test_order_of_uint64_is_that_of_all_its_bits():
+    x = np.array([[2**63, 2**64 - 1, 1, 2**63 - 1, 0]], np.uint64)
+    assert_lowers(lambda x: [*tf.math.top_k(x, 3), raw.NthElement(input=x, n=1)], {"x": x})
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 def test_in_top_k_is_the_same(dtype):
     predictions = random(9, 5)

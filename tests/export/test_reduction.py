@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from harness import assert_lowers, op_types, random
 
-from bnfold.errors import ExportError
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -40,12 +39,65 @@ def test_reduction_is_the_same_over_computed_axes(op):
     assert_lowers(build, {"x": x, "axes": np.int64(-1)})
 
 
-def test_reduction_is_refused_when_axes_are_computed_and_the_opset_is_old():
+@pytest.mark.parametrize("op", [*OPS, "EuclideanNorm", "All", "Any"])
+def test_reduction_is_the_same_over_computed_axes_when_the_opset_has_them_as_attributes(op):
     def build(x, axes):
-        return tf.reshape(tf.reduce_max(x, axes), [-1])
+        kept = getattr(raw, op)(input=x, axis=axes, keep_dims=True)
+        return kept, tf.reshape(getattr(raw, op)(input=x, axis=axes), [-1])
 
-    with pytest.raises(ExportError, match="since opset 18"):
-        assert_lowers(build, {"x": random(2, 3), "axes": np.int32([0])}, opsets=(17,))
+    x = random(2, 3, 4) > 0 if op in ("All", "Any") else random(2, 3, 4)
+    feeds = [{"x": x, "axes": np.int32(axes)} for axes in ([0, 2], [-2, -1], [1])]
+    assert_lowers(build, *feeds, dynamic=True, opsets=(13, 17))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])
+def test_norm_and_reductions_of_integers_are_the_same(dtype):
+    x = random(3, 5, dtype=dtype, low=-9, high=9)
+    assert_lowers(lambda x: [reduce(op, [1], False)(x) for op in ("Sum", "Prod", "EuclideanNorm")], {"x": x})
+    x[0, :2] = np.iinfo(dtype).max, np.iinfo(dtype).min
+    assert_lowers(lambda x: [reduce(op, [1], False)(x) for op in ("Max", "Min")], {"x": x})
+
+
+@pytest.mark.parametrize("axes", [[0], [-1], [0, 1]])
+def test_norm_of_complex_numbers_is_the_same(axes):
+    def build(a, b):
+        norm = raw.EuclideanNorm(input=tf.complex(a, b), axis=axes)
+        return tf.math.real(norm), tf.math.imag(norm)
+
+    assert_lowers(build, {"a": random(3, 4), "b": random(3, 4, seed=1)})
+
+
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+def test_place_is_the_same_along_a_computed_axis(op):
+    def build(x, axis):
+        places = [getattr(raw, op)(input=x, dimension=axis, output_type=t) for t in (tf.int32, tf.int64)]
+        return [tf.reshape(p, [-1]) for p in places]
+
+    x = random(2, 3, 4)
+    assert_lowers(build, *({"x": x, "axis": np.int32(axis)} for axis in (0, 1, 2, -1, -2)), dynamic=True)
+
+
+@pytest.mark.parametrize("op", ["Cumsum", "Cumprod", "CumulativeLogsumexp"])
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_running_total_is_the_same_along_a_computed_axis(op, exclusive):
+    def build(x, axis):
+        return getattr(raw, op)(x=x, axis=axis, exclusive=exclusive, reverse=exclusive)
+
+    x = random(2, 3, 4)
+    assert_lowers(build, *({"x": x, "axis": np.int32(axis)} for axis in (0, 1, -1, -2)), dynamic=True)
+
+
+def test_running_product_of_nothing_is_nothing():
+    assert_lowers(
+        lambda x: [tf.math.cumprod(x, 1), tf.math.cumulative_logsumexp(x, 1)], {"x": np.zeros((2, 0, 3), "f")}
+    )
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "uint64"])
+def test_places_of_large_unsigned_numbers_are_the_same(dtype):
+    top = np.iinfo(dtype).max
+    x = np.array([[top - 1, 0, top], [1, top // 2, top // 2 + 1]], dtype)
+    assert_lowers(lambda x: [tf.argmax(x, 1), tf.argmin(x, 1), tf.cumsum(x, 1)], {"x": x})
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bnfold.export.call import Call
 from bnfold.export.carry import selected
+from bnfold.export.complex_functions import complex_function
+from bnfold.export.exponentials import log1p
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import complex_div, complex_mul, is_complex
-from bnfold.export.ops.unary import log1p
 from bnfold.export.placement import FOLLOWS
 from bnfold.export.table import COMPLEX, FLOATS, NUMBERS, lowers
 
@@ -19,9 +20,11 @@ def lower_binary(call: Call) -> str:
     return call.widened(call.fact("onnx"), *call.inputs())
 
 
-@lowers("Pow", placement=FOLLOWS)
+@lowers("Pow", dtypes=COMPLEX_TOO, placement=FOLLOWS)
 def lower_pow(call: Call) -> str:
     """Squares and square roots come as Pow as often as not, and their own nodes are faster."""
+    if is_complex(call):
+        return complex_function(call, "pow")
     exponent = call.value(1)
     if (
         exponent is not None
@@ -160,4 +163,4 @@ def lower_zero_first(call: Call) -> str:
 
 
 def log(call: Call, value: str, name: str) -> str:
-    return call.widened("Log", value) if name == "Log" else log1p(call, value)
+    return call.widened("Log", value) if name == "Log" else log1p(call, call.dtype(), value)

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bnfold.export.call import Call
 from bnfold.export.carry import selected
 from bnfold.export.placement import FOLLOWS
 from bnfold.export.table import INTEGERS, lowers
 from bnfold.graph import DType
+from bnfold.graph.dtypes import INT64
 
 _UNSIGNED = {"int8": "uint8", "int16": "uint32", "uint16": "uint32", "int32": "uint32", "int64": "uint64"}
 """Where onnxruntime shifts the bits of a dtype; those that come in above are cut off on the way back."""
 
 
-@lowers("BitwiseAnd", dtypes=INTEGERS, placement=FOLLOWS, opset=18, onnx="BitwiseAnd")
-@lowers("BitwiseOr", dtypes=INTEGERS, placement=FOLLOWS, opset=18, onnx="BitwiseOr")
-@lowers("BitwiseXor", dtypes=INTEGERS, placement=FOLLOWS, opset=18, onnx="BitwiseXor")
+@lowers("BitwiseAnd", dtypes=INTEGERS, placement=FOLLOWS, on_bits="Mul")
+@lowers("BitwiseOr", dtypes=INTEGERS, placement=FOLLOWS, on_bits="Max")
+@lowers("BitwiseXor", dtypes=INTEGERS, placement=FOLLOWS, on_bits="Sub")
 def lower_bitwise(call: Call) -> str:
-    return call.emit(call.fact("onnx"), *call.inputs())
+    """Before opset 18, which has the ops, bit by bit: their product, their maximum, the square of their difference."""
+    if call.opset >= 18:
+        return call.emit(call.op, *call.inputs())
+    width = _width(call.dtype())
+    bits = call.emit(call.fact("on_bits"), _bits(call, call.input(0)), _bits(call, call.input(1)))
+    if call.op == "BitwiseXor":
+        bits = call.emit("Mul", bits, bits)
+    places = call.constant((1 << np.arange(width, dtype=np.uint64)).astype(np.int64))
+    return call.cast(call.emit("MatMul", bits, places), call.dtype())  # onnxruntime's ReduceSum goes by way of float64
+
+
+@lowers("PopulationCount", dtypes=INTEGERS, placement=FOLLOWS)
+def lower_population_count(call: Call) -> str:
+    """How many bits are 1."""
+    return call.cast(call.reduce("ReduceSum", _bits(call, call.input(0)), [-1]), call.out_dtype())
+
+
+def _bits(call: Call, value: str) -> str:
+    """0 and 1 as int64 on a new last axis, the lowest bit first."""
+    width = _width(call.dtype())
+    unsigned = DType.named("uint64")
+    value = call.unsqueeze(call.cast(call.cast(value, INT64), unsigned), [-1])
+    shifted = call.emit("BitShift", value, call.constant(np.arange(width, dtype=np.uint64)), direction="RIGHT")
+    return call.cast(call.emit("Mod", shifted, call.scalar(2, unsigned)), INT64)
 
 
 @lowers("Invert", dtypes=INTEGERS, placement=FOLLOWS)

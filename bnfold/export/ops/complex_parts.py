@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from bnfold.export.angles import atan2
 from bnfold.export.call import Call
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import conjugate, is_complex, paired, parts
-from bnfold.export.ops.trigonometry import atan2
 from bnfold.export.placement import FOLLOWS
 from bnfold.export.table import COMPLEX, FLOATS, lowers
 

@@ -5,13 +5,31 @@ from __future__ import annotations
 from bnfold.export.call import Call
 from bnfold.export.flattening import row_order
 from bnfold.export.onnx_graph import OnnxNode
+from bnfold.export.ops.complex import is_complex
+from bnfold.export.ops.matmul import complex_product
 from bnfold.export.placement import FOLLOWS, Follows
 from bnfold.export.table import COMPLEX, NUMBERS, lowers
+from bnfold.graph.dtypes import FLOAT32
 
 
-@lowers("MatMul", dtypes=NUMBERS)
+@lowers("MatMul", dtypes=(*NUMBERS, *COMPLEX))
 def lower_matmul(call: Call) -> str:
+    if is_complex(call):
+        x, y = (_transposed(call, index, call.attr(name)) for index, name in enumerate(("transpose_a", "transpose_b")))
+        return complex_product(call, x, y, lambda a, b: call.emit("MatMul", a, b))
     return call.widened("MatMul", _operand(call, 0, call.attr("transpose_a")), _matrix(call))
+
+
+def _transposed(call: Call, index: int, transposed: bool) -> str:
+    """A complex matrix; transposing does not conjugate it."""
+    return call.transpose(call.input(index), (1, 0, 2)) if transposed else call.input(index)
+
+
+@lowers("SparseMatMul", dtypes=("float32", "bfloat16"))
+def lower_sparse_matmul(call: Call) -> str:
+    """A product of matrices of which many entries are 0, which are multiplied as well."""
+    operands = (_operand(call, index, call.attr(name)) for index, name in enumerate(("transpose_a", "transpose_b")))
+    return call.emit("MatMul", *(call.cast(operand, FLOAT32) for operand in operands))
 
 
 def _matrix(call: Call) -> str:

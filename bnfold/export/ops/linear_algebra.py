@@ -1,14 +1,9 @@
-"""Matrices and vectors of algebra."""
+"""Products of vectors."""
 
 from __future__ import annotations
 
 from bnfold.export.call import Call
-from bnfold.export.table import FLOATS, NUMBERS, lowers
-
-
-@lowers("MatrixDeterminant", dtypes=FLOATS)
-def lower_determinant(call: Call) -> str:
-    return call.widened("Det", call.input(0))
+from bnfold.export.table import NUMBERS, lowers
 
 
 @lowers("Cross", dtypes=NUMBERS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from string import ascii_letters
 
 from bnfold.export.call import Call
 from bnfold.export.ops.complex import conjugate, is_complex, paired, parts
 from bnfold.export.table import COMPLEX, NUMBERS, lowers
-from bnfold.graph import DType
+from bnfold.graph import DType, Shape
 
 PRODUCTS = (*NUMBERS, *COMPLEX)
 
@@ -46,15 +47,56 @@ def complex_product(call: Call, x: str, y: str, product: Callable[[str, str], st
 
 @lowers("Einsum", dtypes=PRODUCTS)
 def lower_einsum(call: Call) -> str:
-    """The same notation in both, except that spaces mean nothing."""
-    equation = call.attr("equation").replace(" ", "")
+    """The same notation in both, except that spaces mean nothing, and that in ONNX an ellipsis does not broadcast."""
+    operands, equation = _spelt_out(call, call.attr("equation").replace(" ", ""))
     if not is_complex(call):
-        return call.widened("Einsum", *call.inputs(), equation=equation)
+        return call.widened("Einsum", *operands, equation=equation)
     if call.arity == 1:
         real, imaginary = (
             call.unsqueeze(call.emit("Einsum", call.squeeze(part, [-1]), equation=equation), [-1])
-            for part in parts(call, call.input(0))
+            for part in parts(call, operands[0])
         )
         return paired(call, real, imaginary)
-    x, y = call.inputs()
+    x, y = operands
     return complex_product(call, x, y, lambda a, b: call.emit("Einsum", a, b, equation=equation))
+
+
+def _spelt_out(call: Call, equation: str) -> tuple[list[str], str]:
+    """The operands, and the equation with letters for its ellipsis where that broadcasts.
+
+    An axis of size 1 that meets a longer one is taken away, and so is its letter.
+    """
+    operands = call.inputs()
+    if "..." not in equation or call.arity < 2 or any(call.shape(index) is None for index in range(call.arity)):
+        return operands, equation
+    inputs, _, result = equation.partition("->")
+    terms = inputs.split(",")
+    hidden = [_hidden(term, call.known_shape(index)) for index, term in enumerate(terms)]
+    with_ellipsis = [shape for term, shape in zip(terms, hidden, strict=True) if "..." in term]
+    if all(shape == with_ellipsis[0] and None not in shape for shape in with_ellipsis):
+        return operands, equation
+    count = max(map(len, hidden))
+    letters = [letter for letter in ascii_letters if letter not in equation][:count]
+    longest = [any(_from_end(shape, count, axis) != 1 for shape in hidden) for axis in range(count)]
+    for index, (term, shape) in enumerate(zip(terms, hidden, strict=True)):
+        first = count - len(shape)
+        dropped = [axis for axis, size in enumerate(shape) if size == 1 and longest[first + axis]]
+        start = term.index("...") if "..." in term else 0
+        operands[index] = call.squeeze(operands[index], [start + axis for axis in dropped])
+        spelt = "".join(letters[first + axis] for axis in range(len(shape)) if axis not in dropped)
+        terms[index] = term.replace("...", spelt)
+    return operands, ",".join(terms) + "->" + result.replace("...", "".join(letters))
+
+
+def _hidden(term: str, shape: Shape) -> Shape:
+    """The sizes of the axes for which an ellipsis in ``term`` stands."""
+    if "..." not in term:
+        return ()
+    before, _, after = term.partition("...")
+    return shape[len(before) : len(shape) - len(after)]
+
+
+def _from_end(shape: Shape, count: int, axis: int) -> int | None:
+    """The size of ``axis`` of ``count``, when ``shape`` stands at their right; 1 before it."""
+    at = axis - (count - len(shape))
+    return 1 if at < 0 else shape[at]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.export.call import Call
-from bnfold.export.kernels import widening
+from bnfold.export.ints import input_ints
+from bnfold.export.order import order_kept
 from bnfold.export.table import NUMBERS, lowers
 from bnfold.graph.dtypes import INT32, INT64
 
@@ -13,16 +14,10 @@ from bnfold.graph.dtypes import INT32, INT64
 @lowers("TopK", "TopKV2", dtypes=NUMBERS)
 def lower_top_k(call: Call) -> tuple[str, ...]:
     """Of equals the first comes first, in both. What is asked for in no order comes in order."""
-    wide = widening("TopK", call.dtype())
-    if wide is None:
-        raise call.refusal(f"onnxruntime has no TopK for {call.dtype()} or a wider dtype")
-    value = call.input(0) if wide == call.dtype() else call.cast(call.input(0), wide)
-    values, indices = call.emit_many("TopK", value, _count(call), axis=-1, outputs=2)
+    under = order_kept(call, "TopK", call.input(0))
+    values, indices = call.emit_many("TopK", under.value, _count(call), axis=-1, outputs=2)
     dtype = call.out_dtype(1)
-    return (
-        values if wide == call.dtype() else call.cast(values, call.dtype()),
-        indices if dtype == INT64 else call.cast(indices, dtype),
-    )
+    return under.back(values), indices if dtype == INT64 else call.cast(indices, dtype)
 
 
 def _count(call: Call) -> str:
@@ -33,6 +28,15 @@ def _count(call: Call) -> str:
         return call.ints([int(count)])
     value = call.input(1) if call.dtype(1) == INT64 else call.cast(call.input(1), INT64)
     return call.reshape(value, [1])
+
+
+@lowers("NthElement", dtypes=NUMBERS)
+def lower_nth_element(call: Call) -> str:
+    """The last of the n + 1 smallest, or largest."""
+    count = input_ints(call, 1).vector() + 1
+    under = order_kept(call, "TopK", call.input(0))
+    values, _ = call.emit_many("TopK", under.value, count.name, axis=-1, largest=call.attr("reverse"), outputs=2)
+    return under.back(call.emit("Gather", values, input_ints(call, 1).scalar().name, axis=-1))
 
 
 @lowers("InTopK", "InTopKV2", dtypes=("int32", "int64"))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from bnfold.export.axes import known_axes, stored_axes
 from bnfold.export.call import Call
-from bnfold.export.ints import input_ints
+from bnfold.export.ints import LARGEST, Ints, input_ints, run_time_shape
 from bnfold.export.kernels import widening
+from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex
+from bnfold.export.order import order_kept
 from bnfold.export.placement import Drops
-from bnfold.export.table import COMPLEX, FLOATS, NUMBERS, lowers
-from bnfold.graph import DType
-from bnfold.graph.dtypes import BOOL, INT32
+from bnfold.export.steps import Step, repeated
+from bnfold.export.table import COMPLEX, NUMBERS, lowers
+from bnfold.graph import DType, TensorType
+from bnfold.graph.dtypes import BOOL, FLOAT64, INT32
 
 REDUCES = Drops(axes=1, keep="keep_dims")
 
@@ -18,17 +21,39 @@ REDUCES = Drops(axes=1, keep="keep_dims")
 @lowers("Sum", dtypes=(*NUMBERS, *COMPLEX), placement=REDUCES, onnx="ReduceSum")
 @lowers("Mean", dtypes=(*NUMBERS, *COMPLEX), placement=REDUCES, onnx="ReduceMean")
 @lowers("Prod", placement=REDUCES, onnx="ReduceProd")
-@lowers("Max", placement=REDUCES, onnx="ReduceMax")
-@lowers("Min", placement=REDUCES, onnx="ReduceMin")
-@lowers("EuclideanNorm", dtypes=FLOATS, placement=REDUCES, onnx="ReduceL2")
 def lower_reduction(call: Call) -> str:
     dtype = call.dtype()
     if is_complex(call):
-        return reduced(call, call.input(0))
+        return reduced(call, call.input(0), part_dtype(dtype))
     wide = widening(call.fact("onnx"), dtype, call.opset)
     if wide is None:
         raise call.refusal(f"onnxruntime does not reduce {dtype}")
     return _under(call, wide, dtype)
+
+
+@lowers("Max", placement=REDUCES, onnx="ReduceMax")
+@lowers("Min", placement=REDUCES, onnx="ReduceMin")
+def lower_extreme(call: Call) -> str:
+    under = order_kept(call, call.fact("onnx"), call.input(0))
+    return under.back(reduced(call, under.value, under.wide))
+
+
+@lowers("EuclideanNorm", dtypes=(*NUMBERS, *COMPLEX), placement=REDUCES, onnx="ReduceL2")
+def lower_norm(call: Call) -> str:
+    """The root of the sum of the squares, which in TensorFlow wraps as integers do: of what is negative then, 0."""
+    dtype = call.dtype()
+    if dtype.is_floating:
+        return _under(call, call.wide_dtype("ReduceL2", dtype), dtype)
+    if is_complex(call):
+        squares = call.emit("Mul", call.input(0), call.input(0))
+        total = reduced(call, call.reduce("ReduceSum", squares, [-1], keepdims=True), part_dtype(dtype), "ReduceSum")
+        root = call.emit("Sqrt", total)
+        return call.emit("Concat", root, call.emit("Sub", root, root), axis=-1)
+    wide = call.wide_dtype("ReduceSum", dtype)
+    squares = call.cast(call.widened("Mul", call.input(0), call.input(0)), wide)
+    total = call.cast(call.cast(reduced(call, squares, wide, "ReduceSum"), dtype), FLOAT64)
+    root = call.emit("Sqrt", call.emit("Max", total, call.scalar(0, FLOAT64)))
+    return call.cast(root, dtype)
 
 
 @lowers("All", dtypes=("bool",), placement=REDUCES, onnx="ReduceProd")
@@ -41,24 +66,52 @@ def lower_logical_reduction(call: Call) -> str:
 def _under(call: Call, wide: DType, dtype: DType) -> str:
     value = call.input(0)
     if wide == dtype:
-        return reduced(call, value)
-    return call.cast(reduced(call, call.cast(value, wide)), dtype)
+        return reduced(call, value, wide)
+    return call.cast(reduced(call, call.cast(value, wide), wide), dtype)
 
 
-def reduced(call: Call, value: str) -> str:
-    """``value``, which stands for input 0, reduced over the axes that are input 1."""
-    onnx, keepdims, axes = call.fact("onnx"), call.attr("keep_dims"), call.value(1)
+def reduced(call: Call, value: str, dtype: DType, onnx: str = "") -> str:
+    """``value``, which stands for input 0 and is of ``dtype``, reduced over the axes that are input 1."""
+    onnx = onnx or call.fact("onnx")
+    keepdims, axes = call.attr("keep_dims"), call.value(1)
     if axes is not None and not axes.size:
         return call.emit("Abs", value) if onnx == "ReduceL2" else value
     if axes is None or call.shape() is None:
-        return _reduced_at_run_time(call, value)
+        return _reduced_at_run_time(call, value, dtype, onnx)
     return call.reduce(onnx, value, stored_axes(call, known_axes(call, axes)), keepdims=keepdims)
 
 
-def _reduced_at_run_time(call: Call, value: str) -> str:
-    onnx, keepdims, axes = call.fact("onnx"), call.attr("keep_dims"), input_ints(call, 1)
-    if onnx != "ReduceSum" and call.opset < 18:
-        if axes.known is None:
-            raise call.refusal("its axes are computed, which ONNX has since opset 18", hint="export with opset 18")
-        return call.emit(onnx, value, axes=axes.known.reshape(-1).tolist(), keepdims=keepdims)
-    return call.emit(onnx, value, axes.vector().name, keepdims=keepdims, noop_with_empty_axes=1)
+def _reduced_at_run_time(call: Call, value: str, dtype: DType, onnx: str) -> str:
+    """Over axes that are computed, or of a tensor of unknown rank."""
+    keepdims, axes = call.attr("keep_dims"), input_ints(call, 1).vector()
+    if is_complex(call):
+        axes = (axes < 0).where(axes - 1, axes)  # the last axis holds the two parts
+    if onnx == "ReduceSum" or call.opset >= 18:
+        return call.emit(onnx, value, axes.name, keepdims=keepdims, noop_with_empty_axes=1)
+    if axes.known is not None:
+        return call.emit(onnx, value, axes=axes.known.tolist(), keepdims=keepdims)
+    return _one_after_another(call, value, dtype, onnx, axes)
+
+
+def _one_after_another(call: Call, value: str, dtype: DType, onnx: str, axes: Ints) -> str:
+    """Before opset 18 the axes of most reductions are attributes: a Loop takes one of them in each step.
+
+    The axis is the middle one of three, to which the tensor is reshaped, and stays with size 1 in its place.
+    """
+    rank = Ints(call, call.emit("Shape", run_time_shape(call, value).name))
+    places = (axes < 0).where(axes + rank, axes)
+
+    def write(step: Step, k: str, state: list[str]) -> tuple[str]:
+        axis, shape = step("Gather", places.name, k), step("Shape", state[0])
+        start, after = call.ints([0]), step("Add", axis, call.ints([1]))
+        before = step("ReduceProd", step("Slice", shape, start, axis), axes=[0], keepdims=1)
+        behind = step("Slice", shape, after, call.ints([LARGEST]))
+        whole = step("Concat", before, step("Gather", shape, axis), call.ints([-1]), axis=0)
+        result = step(onnx, step("Reshape", state[0], whole), axes=[1], keepdims=1)
+        kept = step("Concat", step("Slice", shape, start, axis), call.ints([1]), behind, axis=0)
+        return (step("Reshape", result, kept),)
+
+    (result,) = repeated(call, run_time_shape(call, axes.name).name, [(value, TensorType(dtype, None))], write)
+    if call.attr("keep_dims"):
+        return result
+    return call.emit("Squeeze", result, places.name)

@@ -129,6 +129,11 @@ def _counted(call: Call, values: Ints, size: Ints, weights: str, dtype: DType) -
     return call.cast(counts, dtype)
 
 
+def counted_values(call: Call, values: str, size: Ints, dtype: DType) -> str:
+    """How often each number below ``size`` is among the int64 ``values``."""
+    return _counted(call, Ints(call, values).vector(), size, "", dtype)
+
+
 @lowers("DenseBincount")
 def lower_dense_bincount(call: Call) -> str:
     """Of a vector, or of each row of a matrix: row r counts in the places from r · size."""
