@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bnfold.export.onnx_graph import part_dtype
 from bnfold.graph import DType
 
 if TYPE_CHECKING:
@@ -57,7 +58,11 @@ def carrier(op: str, dtype: DType) -> DType | None:
 def moved(
     call: Call, op: str, inputs: Sequence[str], dtype: DType, *, values: Collection[int] = (0,), **attrs: Any
 ) -> str:
-    """Emit ``op``, which moves values of ``dtype``: those at the positions ``values`` of its inputs."""
+    """Emit ``op``, which moves values of ``dtype``: those at the positions ``values`` of its inputs.
+
+    Of complex numbers it moves pairs; what names shapes or axes must know of the last one.
+    """
+    dtype = part_dtype(dtype)
     under = carrier(op, dtype)
     if under is None:
         raise call.refusal(f"onnxruntime has no {op} for {dtype}")

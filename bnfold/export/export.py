@@ -163,8 +163,13 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
+_VERSIONS = {"ai.onnx.ml": 2}
+"""Of the domains beside ONNX' own, the oldest version in which their ops are as they are used."""
+
+
 def _model(scope: Scope) -> Lowered:
     opsets = [helper.make_opsetid("", scope.opset)]
+    opsets += [helper.make_opsetid(domain, _VERSIONS.get(domain, 1)) for domain in sorted(scope.onnx.domains())]
     model = ModelProto(ir_version=helper.find_min_ir_version_for(opsets), producer_name="bnfold", opset_import=opsets)
     model.graph.CopyFrom(scope.onnx.to_proto())
     return Lowered(model, complete(model, scope.initializers))

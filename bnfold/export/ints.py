@@ -175,3 +175,12 @@ def run_time_shape(call: Call, value: str) -> Ints:
 def counted(call: Call, start: Operand, stop: Operand, step: Operand = 1) -> Ints:
     """The numbers from ``start`` to ``stop`` (left out), all scalars, as a vector."""
     return as_ints(call, start).same(np.arange, "Range", stop, step)
+
+
+def strides_of(call: Call, shape: Ints, rank: int | None) -> Ints:
+    """How many elements one step along each axis of ``shape`` goes: the product of the sizes after it."""
+    if rank is not None:
+        return joined(call, *(shape.entries(axis + 1).product().vector() for axis in range(rank)))
+    axes = counted(call, 0, run_time_shape(call, shape.name).scalar())
+    later = (axes.expanded(1) < axes.expanded(0)).where(shape.expanded(0), 1)
+    return Ints(call, call.reduce("ReduceProd", later.name, [1]))

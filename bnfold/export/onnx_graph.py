@@ -103,6 +103,11 @@ class OnnxGraph:
             node.rename(names)
         self.outputs = [names.get(name, name) for name in self.outputs]
 
+    def domains(self) -> set[str]:
+        """Those of its ops, and of its bodies' ops, that are not ONNX' own."""
+        found = {node.domain for node in self.nodes if node.domain}
+        return found.union(*(body.domains() for node in self.nodes for body in node.bodies()))
+
     def drop_unread(self) -> None:
         """Remove the nodes that no output depends on."""
         needed = set(self.outputs)

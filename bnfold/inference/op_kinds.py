@@ -34,8 +34,7 @@ PIPELINE = re.compile(
     r"(Resource)?Queue(Dequeue|Peek)\w*|Iterator\w*GetNext\w*|OptionalGetValue|DatasetToSingleElement|Batch|Unbatch"
     r"|BatchFunction|Parse(Single)?(Sequence)?Example\w*|ParseTensor|Decode\w+|ExtractJpegShape|AudioSpectrogram|Mfcc"
     r"|Reader(Read|ReadUpTo)(V2)?|ReadFile|PyFunc\w*|EagerPyFunc|LookupTable(Find|Export)\w*|(OrderedMap|Map)?(Unstage|Peek)"
-    r"(NoKey)?|StagePeek|Barrier\w+|Infeed\w+|RecvTPU\w+|RemoteCall|StringTo\w+|StringSplit\w*|Regex\w+|StringLower"
-    r"|StringUpper|StringStrip|StringJoin|StringLength|Substr|UnicodeDecode\w*|UnicodeTranscode|MatchingFiles|GetSessionTensor\w*"
+    r"(NoKey)?|StagePeek|Barrier\w+|Infeed\w+|RecvTPU\w+|RemoteCall|StringToHash\w+|UnicodeDecode\w*|UnicodeTranscode|MatchingFiles|GetSessionTensor\w*"
 )
 """Ops that bring data in and have no place in a model file; what they give is where the graph is cut."""
 

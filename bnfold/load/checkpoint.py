@@ -13,8 +13,10 @@ from bnfold.load.meta_graph import decode_collections, decode_signatures, saved_
 from bnfold.load.protos import decode_graph, read_message
 from bnfold.load.request import Request
 from bnfold.load.resources import pass_by_value
+from bnfold.load.tables import fill_tables
 from bnfold.load.tensor_file import TensorFile
 from bnfold.load.variables import bind_variables
+from bnfold.load.vocabulary import Vocabularies
 
 _STEP = "global_step"
 
@@ -41,7 +43,8 @@ def load_checkpoint(request: Request) -> SourceModel:
     graph = decode_graph(meta_graph.graph_def, files.meta.name)
     tensors = TensorFile(files.pattern, files.data, label, compressed=files.index is None)
     saved = saved_variables(graph, meta_graph, label)
-    graph = pass_by_value(inline_calls(graph).graph)
+    graph = fill_tables(inline_calls(graph).graph, Vocabularies(files.meta.parent), tensors)
+    graph = pass_by_value(graph)
     variables = bind_variables(graph, tensors, saved, request.rename_variables, label)
     collections = decode_collections(graph, meta_graph)
     return SourceModel(

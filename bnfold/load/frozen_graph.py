@@ -8,7 +8,9 @@ from bnfold.load.fingerprint import fingerprint
 from bnfold.load.functions import inline_calls
 from bnfold.load.protos import decode_graph, read_message
 from bnfold.load.request import Request
+from bnfold.load.tables import fill_tables
 from bnfold.load.variables import without_values
+from bnfold.load.vocabulary import Vocabularies
 
 
 def load_frozen_graph(request: Request) -> SourceModel:
@@ -31,6 +33,7 @@ def load_frozen_graph(request: Request) -> SourceModel:
             hint="pass a checkpoint, a SavedModel's directory, a frozen graph (.pb), or a Keras file (.keras, .h5)",
         )
     graph = inline_calls(decode_graph(graph_def, path.name)).graph
+    graph = fill_tables(graph, Vocabularies(path.parent))
     return SourceModel(
         path=path,
         kind="frozen graph",

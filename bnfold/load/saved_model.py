@@ -14,13 +14,16 @@ from bnfold.graph.stages import Note, Signature, SourceModel
 from bnfold.load.checkpoint_files import data_files
 from bnfold.load.fingerprint import fingerprint
 from bnfold.load.functions import Inlined, behind_copies, inline_calls
+from bnfold.load.lookups import TABLES
 from bnfold.load.meta_graph import decode_collections, decode_signatures, saved_variables
 from bnfold.load.protos import decode_graph, read_message
 from bnfold.load.request import Request
 from bnfold.load.resources import pass_by_value
 from bnfold.load.saver import VARIABLE_OPS
+from bnfold.load.tables import fill_tables
 from bnfold.load.tensor_file import TensorFile
 from bnfold.load.variables import bind_variables, without_values
+from bnfold.load.vocabulary import Vocabularies
 
 FILES = ("saved_model.pb", "saved_model.pbtxt")
 
@@ -49,11 +52,12 @@ def load_saved_model(request: Request) -> SourceModel:
     if _is_version_2(meta_graph):
         graph = _what_is_served(graph, signatures)
     flat = inline_calls(graph)
-    flat = replace(flat, graph=pass_by_value(flat.graph))
     prefix = file.parent / "variables" / "variables"
     values = _value_files(prefix)
-    if values:
-        tensors = TensorFile(str(prefix), values[1:], label)
+    tensors = TensorFile(str(prefix), values[1:], label) if values else None
+    graph = fill_tables(flat.graph, Vocabularies(file.parent, _assets(meta_graph)), tensors)
+    flat = replace(flat, graph=pass_by_value(graph))
+    if tensors is not None:
         variables = bind_variables(flat.graph, tensors, saved, request.rename_variables, label)
     else:
         variables = without_values(flat.graph, f"{label} has no directory 'variables'", "copy the whole directory")
@@ -143,10 +147,19 @@ def _is_version_2(meta_graph: Any) -> bool:
 
 
 def _what_is_served(graph: Graph, signatures: Iterable[Signature]) -> Graph:
-    """What the signatures' tensors depend on, without the functions that save and restore; all variables stay."""
+    """What the signatures' tensors depend on, without the functions that save and restore; all variables stay.
+
+    Tables stay too, and the calls that fill them.
+    """
     ends = [tensor for s in signatures for tensor in (*s.inputs.values(), *s.outputs.values())]
     variables = [node.output for node in graph if node.op in VARIABLE_OPS]
-    return graph.pruned([*ends, *variables], controls=True)
+    tables = [reader.output for node in graph if node.op in TABLES for reader in graph.readers(node.output)]
+    return graph.pruned([*ends, *variables, *tables], controls=True)
+
+
+def _assets(meta_graph: Any) -> dict[str, str]:
+    """Where each asset is, from the model's folder on, by the tensor with its path."""
+    return {asset.tensor_info.name: f"assets/{asset.filename}" for asset in meta_graph.asset_file_def}
 
 
 def _moved(signature: Signature, flat: Inlined) -> Signature:

@@ -17,6 +17,7 @@ from bnfold.load.functions import Inlined, behind_copies, inline_calls
 from bnfold.load.protos import decode_graph
 from bnfold.load.reasons import reason
 from bnfold.load.resources import pass_by_value
+from bnfold.load.tables import fill_live_tables
 
 _SIGNATURE = "serving_default"
 
@@ -95,7 +96,8 @@ def source_of(
     graph = decode_graph(function.graph.as_graph_def(), label)
     variables = _bind_captures(graph, function, value_of)
     flat = inline_calls(graph)
-    flat = replace(flat, graph=pass_by_value(flat.graph))
+    tables = fill_live_tables(flat.graph, {inside.op.name: outside for outside, inside in function.graph.captures})
+    flat = replace(flat, graph=pass_by_value(tables))
     return SourceModel(
         path=None,
         kind=kind,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from harness import assert_lowers, op_types, random
 
-from bnfold.errors import ExportError
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -26,10 +25,33 @@ def test_concat_is_the_same(axis):
     assert_lowers(build, feeds, dynamic=True)
 
 
-def test_concat_is_refused_when_the_axis_is_computed():
-    feeds = {"x": random(2, 3), "axis": np.int32(0)}
-    with pytest.raises(ExportError, match="its axis is computed at run time"):
-        assert_lowers(lambda x, axis: tf.concat([x, x], axis), feeds)
+@pytest.mark.parametrize("kind", ["float32", "complex64", "str"])
+def test_tensors_are_put_together_and_taken_apart_when_the_axis_is_computed(kind):
+    x = random(4, 6, 2).astype(kind).astype(object if kind == "str" else kind)
+
+    def build(x, axis, sizes):
+        results = [tf.concat([x, x[:, :, ::-1]], axis), *tf.split(x, 2, axis), *tf.split(x, sizes, axis, num=2)]
+        return [tf.ensure_shape(result, (None,) * 3) for result in results]
+
+    feeds = {"x": x, "axis": np.int32(1), "sizes": np.int32([5, -1])}
+    others = [{**feeds, "axis": np.int32(-3), "sizes": np.int32([1, 3])}]
+    others.append({**feeds, "axis": np.int32(-1), "sizes": np.int32([1, 1])})
+    if kind != "complex64":
+        assert_lowers(build, feeds, *others, dynamic=True, opsets=(13, 18))
+    else:
+        real = lambda x, *rest: [tf.math.real(y) + tf.math.imag(y) for y in build(tf.complex(x, -x), *rest)]  # noqa: E731
+        feeds, *others = ({**feed, "x": random(4, 6, 2)} for feed in (feeds, *others))
+        assert_lowers(real, feeds, *others, dynamic=True)
+
+
+def test_tensors_are_put_together_side_by_side():
+    feeds = {"x": random(1, 3), "y": random(1, 3, seed=1)}
+    assert_lowers(lambda x, y: tf.raw_ops.ParallelConcat(values=[x, y], shape=[2, 3]), feeds)
+
+
+def test_strings_are_taken_apart():
+    x = np.array([["a", "bc", "", "d"], ["e", "f", "g", "ä"]], object)
+    assert_lowers(lambda x: [*tf.unstack(x), *tf.unstack(x, axis=1)], {"x": x}, opsets=(13, 18))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "bool", "float16", "uint64"])

@@ -88,3 +88,33 @@ def test_bits_are_recast_when_widths_agree():
     assert_lowers(lambda x: tf.bitcast(x, tf.int32), {"x": random(3)}, opsets=(26,))
     with pytest.raises(ExportError, match="before opset 26"):
         assert_lowers(lambda x: tf.bitcast(x, tf.int32), {"x": random(3)})
+
+
+@pytest.mark.parametrize("kind", ["float32", "str"])
+def test_gather_is_the_same_when_the_axis_is_computed(kind):
+    x = random(3, 4, 5).astype(kind).astype(object if kind == "str" else kind)
+    build = lambda x, i, axis: tf.ensure_shape(tf.gather(x, i, axis=axis), (None,) * 4)  # noqa: E731
+    feeds = {"x": x, "i": np.int32([[2, 0], [1, 1]]), "axis": np.int32(1)}
+    assert_lowers(build, feeds, {**feeds, "axis": np.int32(-1)}, {**feeds, "axis": np.int32(0)}, dynamic=True)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_whole_rows_of_strings_are_gathered(axis):
+    """onnxruntime 1.31's Gather gives the first string of each and leaves the others empty."""
+    x = np.array([f"{i}ä" for i in range(24)], object).reshape(2, 3, 4)
+    build = lambda x, i: [tf.gather(x, i, axis=axis), tf.gather(x, 1, axis=axis), x[:, 1], x[1]]  # noqa: E731
+    assert_lowers(build, {"x": x, "i": np.int32([[1, 0]])}, dynamic=True, opsets=(13, 18))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_narrow_positions_are_gathered(dtype):
+    feeds = {"x": random(3, 2), "i": np.array([2, 0], dtype)}
+    if dtype == "int16":
+        assert_lowers(lambda x, i: tf.raw_ops.GatherV2(params=x, indices=i, axis=0), feeds)
+    else:
+        assert_lowers(lambda x, i: tf.gather(x, tf.cast(i, tf.int32)), feeds)
+
+
+def test_one_entry_of_each_row_is_gathered_when_all_axes_of_the_positions_are_of_the_batch():
+    feeds = {"x": random(2, 3), "i": np.int32([2, 0])}
+    assert_lowers(lambda x, i: tf.gather(x, i, axis=1, batch_dims=1), feeds, dynamic=True)

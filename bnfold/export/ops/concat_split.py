@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from bnfold.export.along import Along
 from bnfold.export.call import Call
-from bnfold.export.ints import Ints, input_ints, size_of
+from bnfold.export.ints import Ints, input_ints, run_time_shape, size_of
+from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import Follows
 from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.graph.dtypes import STRING
 
 ANY = (*ALL, *COMPLEX)
 
@@ -17,18 +20,47 @@ ANY = (*ALL, *COMPLEX)
 def lower_concat(call: Call) -> str:
     position = call.fact("axis") % call.arity
     values = [index for index in range(call.arity) if index != position]
-    axis = int(call.constant_value(position, "axis"))
     if len(values) == 1:
         return call.input(values[0])
+    array = call.value(position)
+    if array is None:
+        return _concat_along(call, values, input_ints(call, position))
+    axis = int(array.reshape(()))
     known = next((index for index in values if call.shape(index) is not None), None)
     if known is not None:
         axis = call.axis(axis, known)
+    elif axis < 0 and is_complex(call, values[0]):
+        axis -= 1
     return call.emit("Concat", *(call.input(index) for index in values), axis=axis)
+
+
+def _concat_along(call: Call, values: list[int], axis: Ints) -> str:
+    parts = [_along(call, index, axis) for index in values]
+    total = parts[0].size
+    for part in parts[1:]:
+        total = total + part.size
+    return parts[0].whole(call.emit("Concat", *(part.value for part in parts), axis=1), total)
+
+
+def _along(call: Call, index: int, axis: Ints) -> Along:
+    return Along(call, call.input(index), axis, extra=1 if is_complex(call, index) else 0)
+
+
+@lowers("ParallelConcat", dtypes=ANY)
+def lower_parallel_concat(call: Call) -> str:
+    return call.emit("Concat", *call.inputs(), axis=0)
 
 
 @lowers("Split", dtypes=ANY, placement=Follows(data=(1,), constant=(0,)))
 def lower_split(call: Call) -> tuple[str, ...]:
-    axis, count = int(call.constant_value(0, "axis")), call.attr("num_split")
+    array, count = call.value(0), call.attr("num_split")
+    if count == 1:
+        return (call.input(1),)
+    if array is None:
+        along = _along(call, 1, input_ints(call, 0))
+        size = along.size // count
+        return tuple(along.whole(part, size) for part in split(call, along.value, 1, count))
+    axis = int(array.reshape(()))
     stored = call.axis(axis, 1) if call.shape(1) is not None else axis
     return split(call, call.input(1), stored, count)
 
@@ -43,14 +75,25 @@ def split(call: Call, value: str, axis: int, count: int) -> tuple[str, ...]:
 @lowers("SplitV", dtypes=ANY, placement=Follows(data=(0,), constant=(1, 2)))
 def lower_split_v(call: Call) -> tuple[str, ...]:
     """One of the sizes may be -1: what the others leave."""
-    axis, count = int(call.constant_value(2, "axis")), call.attr("num_split")
+    array, count = call.value(2), call.attr("num_split")
     if count == 1:
         return (call.input(0),)
     sizes = input_ints(call, 1)
+    if array is None:
+        along = _along(call, 0, input_ints(call, 2))
+        sizes = _filled(sizes, along.size)
+        parts = call.emit_many("Split", along.value, sizes.name, axis=1, outputs=count)
+        return tuple(along.whole(part, sizes.take([index])) for index, part in enumerate(parts))
+    axis = int(array.reshape(()))
     if sizes.known is None or (sizes.known < 0).any():
-        sizes = _filled(sizes, size_of(call, 0, axis))
+        sizes = _filled(sizes, size_of(call, 0, axis) if call.shape() is not None else _last_sizes(call, axis))
     stored = call.axis(axis) if call.shape() is not None else axis
     return call.emit_many("Split", call.input(0), sizes.name, axis=stored, outputs=count)
+
+
+def _last_sizes(call: Call, axis: int) -> Ints:
+    """The size of an axis, which may be counted from the end, of a tensor of unknown rank."""
+    return run_time_shape(call, call.input(0)).take([axis])
 
 
 def _filled(sizes: Ints, total: Ints) -> Ints:
@@ -76,12 +119,13 @@ def _with_axis(call: Call, index: int, axis: int) -> str:
 
 @lowers("Unpack", dtypes=ANY)
 def lower_unpack(call: Call) -> tuple[str, ...]:
+    """Of strings onnxruntime's Gather (1.31) is wrong; those are split."""
     count, axis = call.attr("num"), call.attr("axis")
     if call.shape() is not None:
         axis = call.axis(axis)
-    if count == 1:
-        return (call.squeeze(call.input(0), [axis]),)
     value = call.input(0)
+    if count == 1 or call.dtype() == STRING:
+        return tuple(call.squeeze(part, [axis]) for part in split(call, value, axis, count))
     return tuple(
         call.emit("Gather", value, call.constant(np.array(position, np.int64)), axis=axis) for position in range(count)
     )

@@ -13,9 +13,9 @@ import numpy as np
 
 from bnfold.export.call import Call
 from bnfold.export.carry import moved, selected
-from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape
+from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape, strides_of
 from bnfold.export.kernels import widening
-from bnfold.export.table import ALL, NUMBERS, lowers
+from bnfold.export.table import ALL, lowers
 from bnfold.graph import DType
 
 
@@ -46,7 +46,9 @@ def neutral(combination: Combination, dtype: DType) -> float:
     return limits.min if combination is LARGEST else limits.max
 
 
-def combined(call: Call, how: Combination, base: str, indices: Ints, updates: str, dtype: DType, depth: int) -> str:
+def combined(
+    call: Call, how: Combination, base: str, indices: Ints, updates: str, dtype: DType, depth: int | None
+) -> str:
     """``base`` with ``updates`` combined into the places that ``indices`` name.
 
     Parameters
@@ -55,6 +57,8 @@ def combined(call: Call, how: Combination, base: str, indices: Ints, updates: st
         Of ``dtype``.
     indices : Ints of shape (…, depth)
         Positions on the first ``depth`` axes of ``base``; the other axes of ``indices`` are the first of ``updates``.
+    depth : int or None
+        None: as many as ``indices`` turns out to have when the model runs.
     """
     if call.opset >= how.since:
         wide = _scattering(dtype)
@@ -62,9 +66,10 @@ def combined(call: Call, how: Combination, base: str, indices: Ints, updates: st
         result = call.emit("ScatterND", values[0], indices.name, values[1], reduction=how.reduction)
         return result if wide == dtype else call.cast(result, dtype)
     shape = run_time_shape(call, base)
-    rows = shape.entries(0, depth)
-    row = _row_numbers(call, indices, rows, depth)
-    rest = shape.entries(depth)
+    deep = run_time_shape(call, indices.name).entries(-1) if depth is None else Ints(call, [depth])
+    rows = shape.entries(0, deep)
+    row = _row_numbers(call, indices, rows, deep, depth)
+    rest = shape.entries(deep)
     flat = call.emit("Reshape", updates, joined(call, [-1], rest.product().vector()).name)
     count = rows.product()
     gathered = reduced_by_row(call, how, flat, row, count, dtype)
@@ -78,12 +83,10 @@ def _scattering(dtype: DType) -> DType:
     return DType.named(narrow.get(dtype.name, dtype.name))
 
 
-def _row_numbers(call: Call, indices: Ints, rows: Ints, depth: int) -> Ints:
+def _row_numbers(call: Call, indices: Ints, rows: Ints, deep: Ints, depth: int | None) -> Ints:
     """The places as numbers: ``Σ index_k · Π rows after k``, as a vector."""
-    strides = joined(call, *(rows.entries(axis + 1, depth).product().vector() for axis in range(depth)))
-    flat = indices.reshaped([-1, depth]) * strides
-    if flat.known is not None:
-        return Ints(call, flat.known.sum(axis=1))
+    matrix = Ints(call, call.emit("Reshape", indices.name, joined(call, [-1], deep).name))
+    flat = matrix * strides_of(call, rows, depth)
     return Ints(call, call.reduce("ReduceSum", flat.name, [1]))
 
 
@@ -101,17 +104,14 @@ def reduced_by_row(call: Call, how: Combination, flat: str, row: Ints, count: In
     return result if wide == dtype else call.cast(result, dtype)
 
 
-@lowers("ScatterNd", dtypes=(*NUMBERS, "bool"))
+@lowers("ScatterNd", dtypes=ALL)
 def lower_scatter_nd(call: Call) -> str:
     """Updates of the same place are added up."""
-    dtype, depth = call.dtype(1), call.known_shape(0)[-1]
-    if depth is None:
-        raise call.refusal("the depth of its indices is not known")
-    shape = input_ints(call, 2)
-    base = moved(call, "Expand", [call.scalar(0, dtype), shape.name], dtype)
-    if dtype.name == "bool":
+    dtype, shape = call.dtype(1), input_ints(call, 2)
+    base = moved(call, "Expand", [call.scalar("" if dtype.name == "string" else 0, dtype), shape.name], dtype)
+    if dtype.name in ("bool", "string"):
         return call.emit("ScatterND", base, input_ints(call, 0).name, call.input(1))
-    return combined(call, SUM, base, input_ints(call, 0), call.input(1), dtype, depth)
+    return combined(call, SUM, base, input_ints(call, 0), call.input(1), dtype, _depth(call, 0))
 
 
 @lowers("TensorScatterUpdate", dtypes=ALL)
@@ -120,15 +120,17 @@ def lower_tensor_scatter_update(call: Call) -> str:
     return moved(call, "ScatterND", [call.input(0), input_ints(call, 1).name, call.input(2)], dtype, values=(0, 2))
 
 
-@lowers("TensorScatterAdd", how=SUM)
+@lowers("TensorScatterAdd", "ScatterNdNonAliasingAdd", how=SUM)
 @lowers("TensorScatterSub", how=SUM)
 @lowers("TensorScatterMax", how=LARGEST)
 @lowers("TensorScatterMin", how=SMALLEST)
 def lower_tensor_scatter(call: Call) -> str:
-    depth = call.known_shape(1)[-1]
-    if depth is None:
-        raise call.refusal("the depth of its indices is not known")
     updates = call.input(2)
     if call.op == "TensorScatterSub":
         updates = call.widened("Sub", call.scalar(0, call.dtype()), updates)
-    return combined(call, call.fact("how"), call.input(0), input_ints(call, 1), updates, call.dtype(), depth)
+    return combined(call, call.fact("how"), call.input(0), input_ints(call, 1), updates, call.dtype(), _depth(call, 1))
+
+
+def _depth(call: Call, index: int) -> int | None:
+    shape = call.shape(index)
+    return shape[-1] if shape else None

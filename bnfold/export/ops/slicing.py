@@ -10,6 +10,7 @@ from bnfold.export.call import Call
 from bnfold.export.ints import LARGEST, Ints, input_ints
 from bnfold.export.placement import SLICES, Follows
 from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.graph.dtypes import STRING
 
 ANY = (*ALL, *COMPLEX)
 
@@ -93,11 +94,11 @@ def _entries(call: Call) -> int:
 def lower_strided_slice(call: Call) -> str:
     """Slice, then drop the axes that were shrunk, then add the new ones.
 
-    One position of one axis, and nothing else, is a Gather.
+    One position of one axis, and nothing else, is a Gather; of strings onnxruntime's Gather (1.31) is wrong.
     """
     spec, value = spec_of(call), call.input(0)
     sliced = [(axis, entry) for axis, entry in spec.sliced if not _is_whole(call, entry)]
-    if len(spec.shrunk) == 1 and not sliced:
+    if len(spec.shrunk) == 1 and not sliced and call.dtype() != STRING:
         axis, entry = spec.shrunk[0]
         value = call.emit("Gather", value, input_ints(call, 1)[entry].name, axis=_stored(call, axis))
     elif sliced or spec.shrunk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnfold.export.call import Call
 from bnfold.export.carry import moved
-from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape
+from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape, strides_of
 from bnfold.export.table import ALL, lowers
 from bnfold.graph.dtypes import INT64
 
@@ -27,26 +27,29 @@ def lower_sparse_to_dense(call: Call) -> str:
 def lower_sparse_reshape(call: Call) -> tuple[str, str]:
     """Each place as its number in the flat tensor, and that number as a place of the new shape."""
     before, asked = input_ints(call, 1), input_ints(call, 2)
-    rank, new_rank = _length(call, 1), _length(call, 2)
+    rank, new_rank = length_of(call, 1), length_of(call, 2)
     known = (asked < 0).where(1, asked).product()
     after = (asked < 0).where(before.product() // known.at_least(1), asked)
-    numbers = _dot(call, input_ints(call, 0), _strides(call, before, rank))
-    places = (numbers.expanded(1) // _strides(call, after, new_rank)) % after
+    numbers = dot(call, input_ints(call, 0), strides_of(call, before, rank))
+    places = (numbers.expanded(1) // strides_of(call, after, new_rank)) % after
     return places.name, after.name
 
 
-def _length(call: Call, index: int) -> int:
+_PLACES = {"SparseSplit": 1}
+"""The input with the places, where that is not the first."""
+
+
+def length_of(call: Call, index: int) -> int | None:
+    """The number of entries of input ``index``, a shape: the rank of a sparse tensor. None if it is not known."""
     shape = call.shape(index)
-    if not shape or shape[0] is None:
-        raise call.refusal("the rank of its shapes is not known")
-    return shape[0]
+    if shape and shape[0] is not None:
+        return shape[0]
+    places = call.shape(_PLACES.get(call.op, 0))
+    return places[1] if places is not None and len(places) == 2 else None
 
 
-def _strides(call: Call, shape: Ints, rank: int) -> Ints:
-    return joined(call, *(shape.entries(axis + 1).product().vector() for axis in range(rank)))
-
-
-def _dot(call: Call, indices: Ints, strides: Ints) -> Ints:
+def dot(call: Call, indices: Ints, strides: Ints) -> Ints:
+    """The places ``indices``, one a row, as numbers of the flat tensor."""
     products = indices * strides
     if products.known is not None:
         return Ints(call, products.known.sum(axis=1))
@@ -60,13 +63,14 @@ def lower_sparse_fill_empty_rows(call: Call) -> tuple[str, str, str, str]:
     The key ``row · total + position`` sorts entries of one row as they came.
     """
     indices, values, shape = input_ints(call, 0), call.input(1), input_ints(call, 2)
-    rank, dtype = _length(call, 2), call.dtype(1)
+    rank, dtype = length_of(call, 2), call.dtype(1)
+    others = run_time_shape(call, shape.name) - 1 if rank is None else Ints(call, [rank - 1])
     rows = Ints(call, call.emit("Gather", indices.name, call.scalar(0, INT64), axis=1))
     every = counted(call, 0, shape[0])
     hits = call.reduce("ReduceSum", call.cast(every.expanded(1).equals(rows.expanded(0)).name, INT64), [1])
     empty = Ints(call, hits).equals(0)
     added = Ints(call, call.emit("Compress", every.name, empty.name, axis=0))
-    column = call.emit("Pad", added.expanded(1).name, call.ints([0, 0, 0, rank - 1]))
+    column = call.emit("Pad", added.expanded(1).name, joined(call, [0, 0, 0], others).name)
     places = call.emit("Concat", indices.name, column, axis=0)
     filler = moved(call, "Expand", [call.input(3), run_time_shape(call, added.name).name], dtype)
     filled = call.emit("Concat", values, filler, axis=0)
