@@ -1,4 +1,4 @@
-"""Graphs without weights: their outputs are what nothing reads."""
+"""Graphs without layers: their outputs are what nothing reads."""
 
 from __future__ import annotations
 
@@ -73,12 +73,29 @@ def assertion() -> None:
         tf.multiply(x, 2.0, name="y")
 
 
+def waited_for() -> None:
+    x = numbers()
+    with tf.control_dependencies([tf.exp(x)]):
+        tf.multiply(x, 2.0, name="y")
+
+
+def with_variables() -> None:
+    x = numbers()
+    mean, variance = v1.get_variable("mean", [6]), v1.get_variable("variance", [6], use_resource=True)
+    v1.assign_sub(mean, 0.1 * (mean - tf.reduce_mean(x, 0)))
+    v1.assign_sub(variance, 0.1 * variance)
+    tf.add(x * variance, mean, name="y")
+    v1.train.Saver()
+
+
 ENDS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "there is one": (one, ["y:0"]),
     "one op has several": (several_of_one_op, ["parts:0", "parts:1", "parts:2"]),
     "several ops end the graph": (several_ops, ["first:0", "second:0"]),
     "a constant has no part in the inputs": (beside_a_constant, ["y:0"]),
     "a summary alone reads it": (summarised, ["y:0"]),
+    "another has to wait": (waited_for, ["y:0"]),
+    "variables are saved and updated": (with_variables, ["y:0"]),
 }
 
 CONTROL_FLOW: dict[str, tuple[Callable[[], None], list[str]]] = {
@@ -92,7 +109,7 @@ CONTROL_FLOW: dict[str, tuple[Callable[[], None], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", ENDS)
-def test_outputs_are_what_nothing_reads_when_there_are_no_weights_and(case: str) -> None:
+def test_outputs_are_what_nothing_reads_when_there_are_no_layers_and(case: str) -> None:
     build, outputs = ENDS[case]
     interface = find_interface(saved(build))
     assert [entry.name for entry in interface.inputs] == ["x:0"]
