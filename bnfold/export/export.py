@@ -16,6 +16,7 @@ from bnfold.export.onnx_types import complete
 from bnfold.export.rewrites import all_rewrites
 from bnfold.export.scope import Scope
 from bnfold.export.table import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, find_row
+from bnfold.export.tidying import tidy
 from bnfold.graph import DType, Graph, Node, node_name, tensor_name
 from bnfold.graph.stages import Endpoint, InferenceGraph
 
@@ -111,7 +112,7 @@ def lower(
         declare_input(scope, endpoint)
     scope.lower(outputs)
     declare_outputs(scope, inference.outputs, images_first)
-    scope.onnx.drop_unread()
+    tidy(scope.onnx, scope.initializers, scope.names, opset)
     return _model(scope)
 
 

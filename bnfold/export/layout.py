@@ -164,12 +164,13 @@ _GRAIN = 1 << 20
 def _cost(shape: Shape, stored: Permutation | None, wanted: Permutation | None) -> int:
     """One Transpose, plus less than another for its size, so that count comes first and size second.
 
-    Where only axes of size 1 move it is a Reshape, which touches no element.
+    Where only axes of size 1 move it is a Reshape, which touches no element, if one can say so: it names all sizes but
+    one.
     """
     if stored == wanted:
         return 0
     own = tuple(range(len(shape)))
-    if _wide(stored or own, shape) == _wide(wanted or own, shape):
+    if shape.count(None) <= 1 and _wide(stored or own, shape) == _wide(wanted or own, shape):
         return _GRAIN // 256
     elements = 1
     for size in shape:

@@ -77,6 +77,12 @@ class Size:
             terms.append((tuple(left), coefficient // number))
         return _collected(terms)
 
+    def remainder(self, divisor: Size) -> Size:
+        """``self`` modulo ``divisor``, rounded down: a symbol of its own, the same for the same two sizes."""
+        if self.known is not None and divisor.known:
+            return Size.of(self.known % divisor.known)
+        return Size.symbol(f"({self}) % ({divisor})")
+
 
 def _size(value: Size | int) -> Size:
     return value if isinstance(value, Size) else Size.of(value)

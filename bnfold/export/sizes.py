@@ -319,5 +319,6 @@ _CONTENT: dict[str, Follow] = {
     "Sub": _elementwise(lambda a, b: a - b),
     "Mul": _elementwise(lambda a, b: a * b),
     "FloorDiv": _elementwise(lambda a, b: a.divided(b)),
+    "FloorMod": _elementwise(lambda a, b: a.remainder(b)),
     **dict.fromkeys(("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "StopGradient"), _same),
 }

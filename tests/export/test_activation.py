@@ -81,9 +81,27 @@ def test_relu6_is_one_node_when_written_by_hand():
         assert op_types(assert_lowers(build, {"x": x})) == ["Clip"]
 
 
+@pytest.mark.parametrize("build", [lambda x: tf.maximum(0.2 * x, x), lambda x: tf.maximum(x, x * 0.2)])
+def test_leaky_relu_is_one_node_when_written_by_hand(build):
+    assert op_types(assert_lowers(build, {"x": random(3, 40, low=-9, high=9)})) == ["LeakyRelu"]
+
+
+def test_gelu_is_one_node_when_its_factors_have_an_axis():
+    """What stands beside a batch norm is rewritten with constants of rank 4, and its sign is in the factor."""
+
+    def build(x):
+        return 0.5 * x * tf.math.erfc(x * np.full((1, 1), -np.sqrt(0.5), np.float32))
+
+    x = {"x": random(3, 40, low=-9, high=9)}
+    assert op_types(assert_lowers(build, x, opsets=(20,), rtol=1e-5, atol=1e-5)) == ["Gelu"]
+
+
 @pytest.mark.parametrize(
     "build",
     [
+        lambda x: tf.maximum(1.2 * x, x),
+        lambda x: tf.maximum(-0.2 * x, x),
+        lambda x: tf.maximum(0.2 * x, x + 1.0),
         lambda x: tf.nn.relu6(x + 3.1) * (1.0 / 6.0),
         lambda x: tf.minimum(tf.maximum(x, 0.5), 6.0),
         lambda x: tf.minimum(tf.maximum(x, 0.0), [6.0]),
@@ -108,3 +126,9 @@ def test_swish_and_mish_are_the_same():
     assert_lowers(lambda x: x * tf.sigmoid(x), {"x": random(3, 40)})
     assert_lowers(lambda x: x * tf.tanh(tf.nn.softplus(x)), {"x": random(3, 40)})
     assert_lowers(tf.nn.silu, {"x": random(3, 40)})
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_softplus_is_the_same_far_from_zero(dtype):
+    x = np.concatenate([np.linspace(-30, 30, 41), [0, -0.0, 100, 1e4, -1e4, np.inf, -np.inf, np.nan]]).astype(dtype)
+    assert_lowers(tf.math.softplus, {"x": x}, opsets=(13, 18, 22))

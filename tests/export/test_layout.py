@@ -247,3 +247,13 @@ def test_cut_is_the_cheapest_of_all(edges):
     best = min(cost_of({0} | {1 + i for i in range(4) if bits >> i & 1}) for bits in range(16))
     assert 5 not in side
     assert cost_of(side) == best
+
+
+def test_image_is_transposed_once_when_its_channels_are_taken_apart():
+    """Of a lone channel only an axis of size 1 moves, but a Reshape cannot say so: three sizes are unknown."""
+
+    def build(x):
+        first, *others = tf.split(x, 4, axis=3)
+        return conv(tf.concat([first * 1.5, *(other - 2.0 for other in others)], 3))
+
+    assert transposes(build, shape=DYNAMIC) == 2

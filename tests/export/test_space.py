@@ -114,3 +114,33 @@ def test_phases_stay_when_they_are_read_inside():
 
     model = assert_lowers(build, {"x": random(2, 7, 7, 4)})
     assert len(model.graph.output) == 2
+
+
+@pytest.mark.parametrize("length", [None, 23])
+@pytest.mark.parametrize("bias", [True, False])
+def test_phases_of_one_axis_are_one_dilated_conv_when_the_length_is_not_known(bias, length):
+    """As Keras writes them: one axis as two, the bias before or after the way back, padded by what the length says."""
+    kernel, vector = random(5, 3, 4, seed=1), random(4, seed=2)
+
+    def phases(x):
+        wide = tf.nn.conv2d(tf.expand_dims(x, 1), kernel[None], 1, "VALID")
+        return tf.squeeze(wide + vector if bias else wide, 1)
+
+    def build(x):
+        end = (3 - tf.shape(x)[1] % 3) % 3
+        spread = tf.space_to_batch(x, [3], tf.stack([tf.stack([0, end])]))
+        return tf.batch_to_space(phases(spread), [3], tf.stack([tf.stack([0, end])]))
+
+    model = assert_lowers(build, {"x": random(2, 23, 3)}, shapes={"x": (None, length, 3)}, rtol=2e-5, atol=2e-5)
+    assert [op for op in op_types(model) if op != "Transpose"] == ["Conv"]
+
+
+def test_phases_stay_when_other_rows_are_cropped_than_padded():
+    def build(x):
+        end = (3 - tf.shape(x)[1] % 3) % 3
+        spread = tf.space_to_batch(x, [3], tf.stack([tf.stack([0, end])]))
+        inner = tf.nn.conv1d(spread, random(2, 3, 4, seed=1), 1, "VALID")
+        return tf.batch_to_space(inner, [3], tf.stack([tf.stack([0, end // 2])]))
+
+    model = assert_lowers(build, {"x": random(2, 22, 3)}, shapes={"x": (None, None, 3)}, rtol=2e-5, atol=2e-5)
+    assert "Reshape" in op_types(model)

@@ -4,6 +4,7 @@
     gelu            x · 0.5 · (1 + erf(x / √2)), or with erfc(-x / √2)   → Gelu, since opset 20
     gelu            x · 0.5 · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))
     clipped relu    min(max(x, 0), 6)             → Relu6, which is one Clip
+    leaky relu      max(x, α · x), 0 < α < 1      → LeakyRelu
 
 Each is matched by the constants that stand in it, whichever operand they are, and by nothing else reading what is
 inside.
@@ -52,7 +53,8 @@ class _Matcher:
         for constant, other in (node.inputs, node.inputs[::-1]):
             array = self.graph.value(constant)
             if array is not None and array.size == 1 and isclose(float(array.flat[0]), number, rel_tol=1e-3):
-                return other if array.ndim == 0 else None
+                shape = self.graph.shape_of(other)
+                return other if array.ndim <= len(shape or ()) else None
         return None
 
     def into(self, tensor: str | None) -> Node | None:
@@ -92,6 +94,19 @@ def _clipped_relu(matcher: _Matcher, node: Node) -> Node | None:
     return None if x is None else _made(node, "Relu6", x)
 
 
+def _leaky_relu(matcher: _Matcher, node: Node) -> Node | None:
+    if node.attrs["T"] == FLOAT64:  # the attribute is a float32
+        return None
+    for x, scaled in (node.inputs, node.inputs[::-1]):
+        product = matcher.graph.find_producer(scaled)
+        if product is None or product.op != "Mul" or x not in product.inputs:
+            continue
+        slope = matcher.graph.value(product.inputs[1] if product.inputs[0] == x else product.inputs[0])
+        if slope is not None and slope.ndim == 0 and 0 < slope < 1 and matcher.into(scaled) is not None:
+            return _made(node, "LeakyRelu", x, alpha=float(slope))
+    return None
+
+
 def _gelu(matcher: _Matcher, node: Node) -> Node | None:
     """``(0.5 · x) · (1 + …)``, as TensorFlow's own function writes it, in either order.
 
@@ -126,8 +141,11 @@ def _is_argument_of_erf(matcher: _Matcher, tensor: str, x: str) -> bool:
 
 
 def _is_argument_of_erfc(matcher: _Matcher, tensor: str, x: str) -> bool:
-    """``1 + erf(a) = erfc(-a)``"""
-    negated = matcher.into(matcher.scaled(matcher.into(tensor), _PRODUCT, sqrt(0.5)))
+    """``1 + erf(a) = erfc(-a)``, with the sign in a node of its own or in the factor."""
+    scaling = matcher.into(tensor)
+    if matcher.scaled(scaling, _PRODUCT, -sqrt(0.5)) == x:
+        return True
+    negated = matcher.into(matcher.scaled(scaling, _PRODUCT, sqrt(0.5)))
     return negated is not None and negated.op == "Neg" and negated.inputs[0] == x
 
 
@@ -144,4 +162,5 @@ _MATCHERS: dict[str, tuple[Callable[[_Matcher, Node], Node | None], ...]] = {
     "Mul": (_hard_sigmoid, _gelu),
     "RealDiv": (_hard_sigmoid,),
     "Minimum": (_clipped_relu,),
+    "Maximum": (_leaky_relu,),
 }

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import replace
 
 from bnfold.export.rewrites import rewrites
 from bnfold.graph import Graph, Node, TensorType, constant
 
 _ONE_AXIS = {"Conv2D": "Conv1D", "DepthwiseConv2dNative": "DepthwiseConv1d"}
+_BIASES = frozenset({"BiasAdd", "Add", "AddV2"})
 
 
 @rewrites(order=-5)
 def restore_conv1d(graph: Graph, kept: Set[str]) -> None:
-    """ExpandDims → Conv2D with a kernel of height (or width) 1 → Squeeze of the same axis."""
+    """ExpandDims → Conv2D with a kernel of height (or width) 1 → perhaps a bias → Squeeze of the same axis."""
     for squeeze in list(graph):
         if squeeze.op != "Squeeze":
             continue
-        conv = graph.producer_of(squeeze.inputs[0])
-        if conv.op in _ONE_AXIS and conv.output not in kept and len(graph.readers(conv.output)) == 1:
-            _restore(graph, squeeze, conv)
+        bias, conv = None, graph.producer_of(squeeze.inputs[0])
+        if conv.op in _BIASES and _is_vector(graph, conv.inputs[1]) and _is_read_once(graph, conv, kept):
+            bias, conv = conv, graph.producer_of(conv.inputs[0])
+        if conv.op in _ONE_AXIS and _is_read_once(graph, conv, kept):
+            _restore(graph, squeeze, conv, bias, kept)
 
 
-def _restore(graph: Graph, squeeze: Node, conv: Node) -> None:
+def _is_vector(graph: Graph, tensor: str) -> bool:
+    """Is it a constant with one number for each channel?"""
+    array = graph.value(tensor)
+    return array is not None and array.ndim == 1
+
+
+def _is_read_once(graph: Graph, node: Node, kept: Set[str]) -> bool:
+    return node.output not in kept and len(graph.readers(node.output)) == 1
+
+
+def _restore(graph: Graph, squeeze: Node, conv: Node, bias: Node | None, kept: Set[str]) -> None:
     expand, kernel = graph.producer_of(conv.inputs[0]), graph.value(conv.inputs[1])
     axis = _lone_axis(squeeze, conv)
     if expand.op != "ExpandDims" or kernel is None or axis is None:
@@ -44,8 +58,17 @@ def _restore(graph: Graph, squeeze: Node, conv: Node) -> None:
         "explicit_paddings": paddings[: 2 * axis] + paddings[2 * axis + 2 :],
         "data_format": "NCW" if first == 2 else "NWC",
     }
-    graph.replace(Node(squeeze.name, _ONE_AXIS[conv.op], (expand.inputs[0], flat.output), attrs))
-    graph.remove(conv.name)
+    restored = Node(conv.name, _ONE_AXIS[conv.op], (expand.inputs[0], flat.output), attrs)
+    if bias is None:
+        graph.replace(replace(restored, name=squeeze.name))
+        graph.remove(conv.name)
+    else:
+        graph.replace(restored)
+        graph.types[conv.output] = graph.types[squeeze.output]
+        graph.replace(replace(bias, name=squeeze.name))
+        graph.remove(bias.name)
+    if expand.output not in kept and not graph.consumers(expand.name):
+        graph.remove(expand.name)  # what it reads may be a step of a pattern, and is read by one node less
 
 
 def _lone_axis(squeeze: Node, conv: Node) -> int | None:

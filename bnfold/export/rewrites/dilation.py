@@ -6,21 +6,26 @@ each of them are ``d`` rows of the image, and rows cropped from the result are r
 
     padding of the dilated convolution = paddings + d · (padding of the inner one) - crops
 
-holds for every size of image for which the chain itself runs.
+holds for every size of image for which the chain itself runs. Where the size is not known, TensorFlow computes how far
+to pad until the phases are equal, and crops as much: in the difference it is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
+from functools import cache
 
 from bnfold.export.rewrites import rewrites
+from bnfold.export.size import Size
+from bnfold.export.sizes import Sizes
 from bnfold.graph import Graph, Node, TensorType
 
 _CONVOLUTIONS = {"Conv1D": 1, "DepthwiseConv1d": 1, "Conv2D": 2, "DepthwiseConv2dNative": 2, "Conv3D": 3}
 _BIASES = frozenset({"BiasAdd", "Add", "AddV2"})
 
 Pads = list[tuple[int, int]]
+Measured = Callable[[], Sizes]
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,10 @@ class Chain:
 
 @rewrites()
 def fold_dilations(graph: Graph, kept: Set[str]) -> None:
+    measured = cache(lambda: Sizes(graph))
     for gather in list(graph):
         if gather.op == "BatchToSpaceND" and (chain := _chain(graph, gather, kept)) is not None:
-            pads = _pads(graph, chain)
+            pads = _pads(graph, chain, measured)
             if pads is not None and all(side >= 0 for pair in pads for side in pair):
                 _fold(graph, chain, pads)
 
@@ -67,26 +73,53 @@ def _is_seen(graph: Graph, node: Node, kept: Set[str]) -> bool:
     return node.output in kept or len(graph.readers(node.output)) != 1
 
 
-def _pads(graph: Graph, chain: Chain) -> Pads | None:
+def _pads(graph: Graph, chain: Chain, measured: Measured) -> Pads | None:
     """The padding of the dilated convolution, or None where the chain is not one."""
     count = _CONVOLUTIONS[chain.conv.op]
-    arrays = [graph.value(tensor) for node in (chain.spread, chain.gather) for tensor in node.inputs[1:]]
+    blocks, gathered = (graph.value(node.inputs[1]) for node in (chain.spread, chain.gather))
     kernel = graph.shape_of(chain.conv.inputs[1])
     plain = [1] * (count + 2)
-    if any(array is None for array in arrays) or kernel is None or None in kernel[:count]:
+    if blocks is None or gathered is None or kernel is None or None in kernel[:count]:
         return None
     if chain.conv.attrs["strides"] != plain or chain.conv.attrs.get("dilations", plain) != plain:
         return None
-    blocks, paddings, gathered, crops = (array.tolist() for array in arrays if array is not None)
-    if blocks != gathered or len(blocks) != count:
+    if blocks.tolist() != gathered.tolist() or len(blocks) != count:
         return None
     inner = _inner_pads(chain.conv, [int(size or 0) for size in kernel[:count]])
-    if inner is None:
+    paddings, crops = (_pairs(graph, node.inputs[2], measured) for node in (chain.spread, chain.gather))
+    if inner is None or paddings is None or crops is None:
         return None
-    return [
-        (before + block * inside[0] - cut[0], after + block * inside[1] - cut[1])
-        for block, (before, after), inside, cut in zip(blocks, paddings, inner, crops, strict=True)
+    sides = [
+        (pads[side] + block * inside[side] - cut[side]).known
+        for block, pads, inside, cut in zip(blocks.tolist(), paddings, inner, crops, strict=True)
+        for side in (0, 1)
     ]
+    known = [side for side in sides if side is not None]
+    return list(zip(known[::2], known[1::2], strict=True)) if len(known) == len(sides) else None
+
+
+def _pairs(graph: Graph, tensor: str, measured: Measured) -> list[tuple[Size, Size]] | None:
+    """What stands before and after each axis: constants, or rows put together from sizes."""
+    array = graph.value(tensor)
+    if array is not None:
+        return [(Size.of(int(before)), Size.of(int(after))) for before, after in array]
+    node = graph.producer_of(tensor)
+    if node.op == "StridedSlice" and _is_whole(graph, node):
+        return _pairs(graph, node.inputs[0], measured)
+    if node.op != "Pack" or node.attrs.get("axis", 0) != 0:
+        return None
+    rows = [measured().values(row) for row in node.inputs]
+    pairs = [(row[0], row[1]) for row in rows if row is not None and len(row) == 2]
+    found = [(before, after) for before, after in pairs if before is not None and after is not None]
+    return found if len(found) == len(rows) else None
+
+
+def _is_whole(graph: Graph, node: Node) -> bool:
+    """Does the slice take all rows, in their order?"""
+    before, after, step = graph.shape_of(node.inputs[0]), graph.shape_of(node.output), graph.value(node.inputs[3])
+    return (
+        before is not None and before == after and None not in before and step is not None and bool((step == 1).all())
+    )
 
 
 def _inner_pads(conv: Node, kernel: list[int]) -> Pads | None:
