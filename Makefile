@@ -31,9 +31,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import rules
 test: lint ## all checks and all tests
 	$(BIN)/pytest -n 2
 
-bench: $(STAMP) ## speed and memory, side by side with a peer
+bench: $(STAMP) ## speed and memory, side by side with a peer; rewrites docs/benchmarks.md
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --docs
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

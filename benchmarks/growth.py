@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-import time
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import IMPORT_TENSORFLOW, bnfold, compare, cost, python
-from bnfold.export import lower
-from bnfold.fold import fold_batch_norms
+from benchmarks.document import DOCS
+from benchmarks.measure import IMPORT_TENSORFLOW, bnfold, bnfold_after_import, compare, cost, python
+from benchmarks.plot import log_log
+from benchmarks.request import Request
+from benchmarks.table import Section
 from bnfold.graph import Graph, Node, constant
 from bnfold.graph.dtypes import FLOAT32
 from bnfold.graph.graph_def import to_graph_def
-from bnfold.inference import infer
-from bnfold.load import load
 
 
 def chain(layers: int, channels: int) -> Graph:
@@ -62,60 +61,70 @@ with tf.Session() as session:
 """Writes a checkpoint of dense layers with batch norms: a frozen graph ends at 2 GB, a checkpoint does not."""
 
 
-def main() -> list[str]:
-    """Lines of the result."""
-    return [*_nodes(), "", *_weights()]
+LAYERS = (110, 220, 550, 1100, 2750, 5500)
+"""Of nine nodes each."""
+
+DENSE_SIZES = ((512, 10), (1024, 10), (2048, 10), (4096, 6), (4096, 12), (8192, 6), (8192, 9), (8192, 15))
+"""Width and number of dense layers: 11 MB to 4 GB."""
+
+STAGES = ("load", "infer", "fold", "export")
 
 
-def _nodes() -> list[str]:
-    lines = [
-        "## Growth with nodes, TensorFlow's import left out",
-        "",
-        "| nodes | weights MB | load | infer | fold | export | total | µs / node |",
-        "|" + "---|" * 8,
-    ]
+def main(request: Request) -> list[Section]:
+    """Both axes of growth; the plots are written beside the docs."""
+    return [_nodes(request), _weights(request)]
+
+
+def _nodes(request: Request) -> Section:
+    rows, points = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for layers, channels in ((110, 16), (550, 16), (1100, 16), (2750, 16), (5500, 16), (30, 256), (120, 256)):
-            path = Path(folder) / "chain.pb"
-            path.write_bytes(to_graph_def(chain(layers, channels)).SerializeToString())
-            lines.append(_row(path))
-    return lines
+        path = Path(folder) / "chain.pb"
+        bare = compare({"import": IMPORT_TENSORFLOW}, runs=request.runs)["import"]
+        for layers in LAYERS:
+            graph = chain(layers, 16)
+            path.write_bytes(to_graph_def(graph).SerializeToString())
+            command = bnfold_after_import("convert", path, Path(folder) / "chain.onnx", "--no-check", "--json")
+            found = compare({"ours": command}, runs=request.runs)["ours"]
+            stages = json.loads(found.said)["seconds"]
+            total, more = found.seconds - bare.seconds, found.megabytes - bare.megabytes
+            nodes = len(graph)
+            points.append((float(nodes), total))
+            each = [f"{stages[stage]:.2f}" for stage in STAGES]
+            rows.append([f"{nodes}", *each, f"{total:.1f}", f"{1e6 * total / nodes:.0f}", f"{more:.0f}"])
+    log_log(DOCS / "growth-nodes.svg", {"bnfold": points}, x="nodes of the TensorFlow graph", y="seconds")
+    return Section(
+        "growth-nodes",
+        "Growth with nodes",
+        "Chains of convolution, batch norm and ReLU in a frozen graph: `convert --no-check`, a whole process, a bare "
+        "`import tensorflow` taken off. Seconds; memory in MB above the import.",
+        ("nodes", *STAGES, "total", "µs / node", "memory"),
+        rows,
+        ("growth-nodes.svg",),
+    )
 
 
-def _row(path: Path) -> str:
-    marks = [time.perf_counter()]
-
-    def mark() -> None:
-        marks.append(time.perf_counter())
-
-    source = load(path)
-    mark()
-    inference = infer(source)
-    mark()
-    folding = fold_batch_norms(inference)
-    mark()
-    lower(folding.inference)
-    mark()
-    nodes = len(source.graph)
-    stages = " | ".join(f"{after - before:.2f} s" for before, after in pairwise(marks))
-    total = marks[-1] - marks[0]
-    return f"| {nodes} | {path.stat().st_size / 1e6:.0f} | {stages} | {total:.2f} s | {1e6 * total / nodes:.0f} |"
-
-
-def _weights() -> list[str]:
-    lines = [
-        "## Growth with weights: `convert --no-check`, TensorFlow's import taken off",
-        "",
-        "| weights MB | time | memory | × weights |",
-        "|" + "---|" * 4,
-    ]
-    bare = compare({"import": IMPORT_TENSORFLOW}, runs=3)["import"]
-    for width, layers in ((512, 10), (2048, 6), (4096, 6), (8192, 6), (8192, 9), (8192, 15)):
+def _weights(request: Request) -> Section:
+    rows, times, memory = [], [], []
+    bare = compare({"import": IMPORT_TENSORFLOW}, runs=request.runs)["import"]
+    for width, layers in DENSE_SIZES:
         with tempfile.TemporaryDirectory() as folder:
             prefix = Path(folder) / "dense.ckpt"
             cost([*python(DENSE), str(prefix), str(width), str(layers)])
-            found = cost(bnfold("convert", prefix, Path(folder) / "dense.onnx", "--no-check"))
+            command = bnfold("convert", prefix, Path(folder) / "dense.onnx", "--no-check")
+            found = compare({"ours": command}, runs=request.runs)["ours"]
         size = layers * (width * width + 4 * width) * 4 / 1e6
-        more = found.megabytes - bare.megabytes
-        lines.append(f"| {size:.0f} | {found.seconds - bare.seconds:.1f} s | {more:.0f} MB | {more / size:.1f} |")
-    return lines
+        seconds, more = found.seconds - bare.seconds, found.megabytes - bare.megabytes
+        times.append((size, seconds))
+        memory.append((size, more))
+        rows.append([f"{size:.0f}", f"{seconds:.1f}", f"{more:.0f}", f"{more / size:.1f}"])
+    log_log(DOCS / "growth-weights.svg", {"seconds": times}, x="weights, MB", y="seconds")
+    log_log(DOCS / "growth-memory.svg", {"memory": memory}, x="weights, MB", y="MB above the import")
+    return Section(
+        "growth-weights",
+        "Growth with weights",
+        "Dense layers with batch norms in a checkpoint: `convert --no-check`, a whole process, a bare "
+        "`import tensorflow` taken off.",
+        ("weights MB", "seconds", "memory MB", "× weights"),
+        rows,
+        ("growth-weights.svg", "growth-memory.svg"),
+    )

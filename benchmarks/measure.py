@@ -6,6 +6,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +23,13 @@ class Cost:
         Wall time.
     megabytes : float
         Peak resident memory, in 10^6 bytes.
+    said : str
+        Its standard output.
     """
 
     seconds: float
     megabytes: float
+    said: str = ""
 
 
 def cost(command: Sequence[str]) -> Cost:
@@ -37,15 +41,17 @@ def cost(command: Sequence[str]) -> Cost:
         When it fails; the message has the end of what it said.
     """
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{said.decode(errors='replace')[-2000:]}")
-    return Cost(seconds, usage.ru_maxrss * 1024 / 1e6)  # Linux gives kibibytes
+    with tempfile.TemporaryFile() as problems:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=problems)
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            problems.seek(0)
+            raise RuntimeError(f"{' '.join(command)} failed:\n{problems.read().decode(errors='replace')[-2000:]}")
+    return Cost(seconds, usage.ru_maxrss * 1024 / 1e6, said.decode(errors="replace"))  # Linux gives kibibytes
 
 
 def compare(commands: Mapping[str, Sequence[str]], *, runs: int = 5) -> dict[str, Cost]:
@@ -55,7 +61,9 @@ def compare(commands: Mapping[str, Sequence[str]], *, runs: int = 5) -> dict[str
         for name, command in commands.items():
             costs[name].append(cost(command))
     return {
-        name: Cost(statistics.median(c.seconds for c in found), statistics.median(c.megabytes for c in found))
+        name: Cost(
+            statistics.median(c.seconds for c in found), statistics.median(c.megabytes for c in found), found[-1].said
+        )
         for name, found in costs.items()
     }
 
@@ -71,3 +79,9 @@ def bnfold(*arguments: str | Path) -> list[str]:
 
 
 IMPORT_TENSORFLOW = python("import tensorflow")
+
+
+def bnfold_after_import(*arguments: str | Path) -> list[str]:
+    """The same with TensorFlow imported first: what a stage takes is then its own."""
+    code = "from bnfold.graph.tensorflow import tensorflow; tensorflow(); from bnfold.cli import main; main()"
+    return [*python(code), *map(str, arguments)]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.checkpoints import trained
@@ -68,16 +69,22 @@ class Network:
         return self.path.stat().st_size / 1e6
 
 
-def networks(folder: Path, names: list[str] | None = None) -> Iterator[Network]:
-    """Write each network into ``folder`` and yield it."""
-    for name, source in trained().items():
-        if names is None or name in names:
+def networks(folder: Path, names: Collection[str] = ()) -> Iterator[tuple[str, Callable[[], Network]]]:
+    """The networks called ``names`` (or all), and what writes each into ``folder``."""
+    commands: dict[str, Callable[[Path], list[str]]] = {name: partial(_frozen, it) for name, it in trained().items()}
+    commands |= {name: partial(_keras, name, shape) for name, shape in APPLICATIONS.items()}
+    for name, command in commands.items():
+        if not names or name in names:
             path = folder / f"{name}.pb"
-            yield _network(name, path, bnfold("convert", source, path, "--no-fold", "--no-check", "--json"))
-    for name, shape in APPLICATIONS.items():
-        if names is None or name in names:
-            path = folder / f"{name}.pb"
-            yield _network(name, path, [sys.executable, "-c", _KERAS, name, json.dumps(shape), str(path)])
+            yield name, partial(_network, name, path, command(path))
+
+
+def _frozen(source: Path, path: Path) -> list[str]:
+    return bnfold("convert", source, path, "--no-fold", "--no-check", "--json")
+
+
+def _keras(name: str, shape: Sequence[int], path: Path) -> list[str]:
+    return [sys.executable, "-c", _KERAS, name, json.dumps(shape), str(path)]
 
 
 def _network(name: str, path: Path, command: list[str]) -> Network:
