@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints, input_ints, sizes_of
+from bnfold.export.ops.pixel_list import HEIGHT, WIDTH, PixelList
 from bnfold.export.ops.resize import as_float32
 from bnfold.export.reals import Reals, counted
 from bnfold.export.table import NUMBERS, lowers
 from bnfold.graph.dtypes import INT64
-
-HEIGHT, WIDTH = 1, 2
 
 
 @lowers("CropAndResize", dtypes=NUMBERS)
@@ -19,7 +18,7 @@ def lower_crop_and_resize(call: Call) -> str:
     rows, columns = (_places(call, axis, sizes[axis], wanted[axis]) for axis in (0, 1))
     height, width = Reals.of(sizes[0]), Reals.of(sizes[1])
     inside = (_within(rows, height).expanded(2) & _within(columns, width).expanded(1)).expanded(3)
-    crops = _Crops(call, sizes)
+    crops = _Crops(call)
     rows, columns = rows.at_least(0.0).at_most(height - 1.0), columns.at_least(0.0).at_most(width - 1.0)
     if call.attr("method") == "nearest":
         result = crops.pixels((rows + 0.5).floor(), (columns + 0.5).floor())
@@ -48,26 +47,17 @@ def _within(places: Reals, size: Reals) -> Reals:
 
 
 class _Crops:
-    """The images as one list of pixels, N · height · width by channels."""
+    """The pixels of the image that each box is of."""
 
-    def __init__(self, call: Call, sizes: Ints) -> None:
+    def __init__(self, call: Call) -> None:
         self.call = call
-        self.sizes = sizes
-        depth = call.known_shape(0)[3]
-        image = as_float32(call)
-        channels = call.ints([depth]) if depth is not None else call.emit(
-            "Slice", call.emit("Shape", image), call.ints([3]), call.ints([4])
-        )  # fmt: skip
-        self.list = call.emit("Reshape", image, call.emit("Concat", call.ints([-1]), channels, axis=0))
-        index = call.cast(call.input(2), INT64)
-        self.first_row = Ints(call, call.unsqueeze(index, [1])) * sizes[0]
+        self._list = PixelList(call, as_float32(call))
+        self._image = Ints(call, call.unsqueeze(call.cast(call.input(2), INT64), [1, 2]))
 
     def pixels(self, rows: Reals, columns: Reals) -> Reals:
         """The pixels at whole ``rows`` and ``columns``: boxes × height × width × channels."""
-        starts = (self.first_row + rows.as_ints()) * self.sizes[1]
-        across = self.call.unsqueeze(columns.as_ints().name, [1])
-        places = Ints(self.call, self.call.unsqueeze(starts.name, [2])) + Ints(self.call, across)
-        return Reals(self.call, self.call.emit("Gather", self.list, places.name))
+        places = self._list.at(self._image, rows.as_ints().expanded(2), columns.as_ints().expanded(1))
+        return Reals(self.call, places)
 
 
 def _mixed(crops: _Crops, rows: Reals, columns: Reals) -> Reals:
