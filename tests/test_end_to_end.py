@@ -126,3 +126,19 @@ def test_trained_checkpoint_is_refused_when_it_cannot_be_right(
         bnfold.convert(shared_checkpoint(name), tmp_path / "net.onnx")
     assert refused.value.hint
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["quantised_fused", "quantised_unfused"])
+def test_quantised_training_graph_converts_to_what_its_steps_give(name: str, tmp_path: Path) -> None:
+    """onnxruntime's integer kernels, which it puts in for quantised parts, are a step off: they are no part of it."""
+    folder = Path(__file__).parent / "fixtures" / name
+    report = bnfold.convert(folder, tmp_path / "net.onnx", samples=4).report
+    assert report.equal
+    assert report.check is not None
+    assert any("integer kernels" in note for note in report.check.notes)
+    expected = np.load(folder / "expected.npz")
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"), options, providers=["CPUExecutionProvider"])
+    (got,) = session.run(None, {session.get_inputs()[0].name: expected["input"]})
+    assert np.abs(got - expected["output"]).max() <= 1e-6 * np.abs(expected["output"]).max()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bnfold.graph import Graph, Node
 from bnfold.inference.binding import Averages, Bound, agree, check_shape, read_variable, siblings
+from bnfold.inference.counts import bessel_corrected
 from bnfold.inference.variables import source_of, variables_behind
 
 FUSED = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
@@ -142,7 +143,8 @@ class FusedBinder:
         attrs = {**node.attrs, "is_training": False}
         self.forward.replace(replace(node, inputs=(x, gamma, beta, *tensors), attrs=attrs))
         for output, tensor in zip((BATCH_MEAN, BATCH_VARIANCE), tensors, strict=True):
-            self.forward.redirect(node.tensor(output), tensor)
+            for statistic in (node.tensor(output), *bessel_corrected(self.forward, node.tensor(output))):
+                self.forward.redirect(statistic, tensor)
 
 
 def is_training(node: Node) -> bool:

@@ -25,7 +25,7 @@ from bnfold.inference.pivots import tie_branches
 from bnfold.inference.stored_values import StoredValues
 from bnfold.inference.thaw import thaw
 from bnfold.inference.training_flag import Flag, find_flags, leaves_of
-from bnfold.inference.variables import VARIABLE_OPS
+from bnfold.inference.variables import VARIABLE_OPS, source_of
 from bnfold.inference.weights import choose_weights
 
 
@@ -181,6 +181,7 @@ def _frozen(
     stored.require(node.name for node in forward if node.op in VARIABLE_OPS)
     defaults = tuple(node.name for node in forward if node.op == "PlaceholderWithDefault")
     frozen = freeze(forward, stored.read, judged_later=stored.statistics)
+    layers = [layer for layer in layers if not _varies_with_input(frozen, layer)]
     values = parameters(frozen, layers)
     for layer, value in zip(layers, values, strict=True):
         refuse_poisoned(layer.name, value)
@@ -194,6 +195,13 @@ def _frozen(
         batch_norms=norms,
         notes=(*notes, *_on_defaults(defaults), *stored.notes(), *health),
     )
+
+
+def _varies_with_input(frozen: Graph, layer: Layer) -> bool:
+    """Whether a parameter is made for each input anew, if only in its shape: then the arithmetic stays as it is."""
+    computed = (tensor for tensor in layer.tensors.values() if frozen.value(source_of(frozen, tensor)) is None)
+    behind = frozen.topological(computed)
+    return any(node.op in ("Placeholder", "PlaceholderWithDefault") for node in behind)
 
 
 def _on_defaults(names: tuple[str, ...]) -> tuple[Note, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from bnfold.graph import Graph, Node, Shape, constant, node_name
 from bnfold.graph.dtypes import INT32
 from bnfold.inference.binding import Averages, Bound, check_shape, read_variable
+from bnfold.inference.counts import bessel_corrected
 from bnfold.inference.levels import Level, Levels
 from bnfold.inference.naming import layer_name
 from bnfold.inference.variables import static_size
@@ -84,7 +85,8 @@ class MomentBinder:
         value = read_variable(self.forward, self.whole, bound.variable)
         value = self.cast(value, variable, tensor)
         value = self.reshape(value, variable.attrs.get("shape"), shape, tensor)
-        self.forward.redirect(tensor, value)
+        for statistic in (tensor, *bessel_corrected(self.forward, tensor)):
+            self.forward.redirect(statistic, value)
         self.evidence[bound.variable] = bound.evidence
 
     def cast(self, value: str, variable: Node, tensor: str) -> str:

@@ -196,12 +196,17 @@ class _Climb:
             self.passed[holder] = None
         return averaged
 
+    def are_one(self, a: str, b: str) -> bool:
+        """Whether two tensors hold the same numbers: a resource variable is read anew for each use."""
+        holder = _holder(self.graph, a)
+        return a == b or (holder is not None and holder == _holder(self.graph, b))
+
     def above(self, step: _Step, node: Node) -> list[_Step]:
         if node.op in TRANSPARENT or node.op == "Relu":
             return [replace(step, tensor=node.inputs[0])]
         if node.op == "Sqrt":
             return [replace(step, tensor=node.inputs[0], roots=step.roots + 1)]
-        if node.op == "Square" or (node.op == "Mul" and node.inputs[0] == node.inputs[1]):
+        if node.op == "Square" or (node.op == "Mul" and self.are_one(*node.inputs)):
             return [replace(step, tensor=node.inputs[0], roots=step.roots - 1)]
         if node.op in SUMS:
             terms = [t for t in node.inputs if self.graph.value(t) is None]

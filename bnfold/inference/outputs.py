@@ -15,6 +15,7 @@ from bnfold.inference.choices import RUNNERS, Choice, Choices
 from bnfold.inference.leftovers import find_leftovers
 from bnfold.inference.losses import find_losses
 from bnfold.inference.op_kinds import LINEAR, SHAPE_ONLY, SINK, SUMMARY, UPDATE
+from bnfold.inference.replaced import is_statistic, without_replaced
 from bnfold.inference.towers import generators, one_tower, uncomposed
 
 HEADS = frozenset({"Softmax", "Sigmoid", "Tanh", "LogSoftmax"})
@@ -64,11 +65,13 @@ class _Search:
             ends = {name: reason for name, reason in ends.items() if name not in shown}
         before = self.graph.ancestors(tensor for name in ends for tensor in self.graph[name].inputs)
         last = {name: reason for name, reason in ends.items() if name not in before}
+        last = {name: reason for name, reason in last.items() if not is_statistic(name, self.parts)}
         if not last:
             return Choices((), ())
         last, composed = uncomposed(generators(self._without_copies(last), self.parts), self.parts)
         last, runners = one_tower(last, self.parts)
-        runners += composed
+        last, replaced = without_replaced(last, self.parts)
+        runners += composed + replaced
         runners += [name for name in last if self._is_auxiliary(name, last)]
         last = {name: reason for name, reason in last.items() if name not in runners}
         runners += [name for name in reversed(self.forward) if name in (*ends, *shown) and name not in last]

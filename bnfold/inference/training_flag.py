@@ -111,14 +111,19 @@ def find_flags(
         When one value stops one kind of training and the other another.
     """
     outputs = list(outputs)
+    updates = list(updates)
     graph = graph.pruned(outputs, controls=True)
     moments = [tensor for update in updates for tensor in update.statistics]
+    kept = {update.variable for update in updates if update.is_average}
     flags = []
     for node in _candidates(graph, outputs):
         if node.output in given:
             continue
         options = _options(graph, node)
-        scores = [_training_left(graph, outputs, {**given, node.output: option}, moments) for option in options]
+        forwards = [_forward(graph, outputs, {**given, node.output: option}) for option in options]
+        if not _is_named(node):
+            options, forwards = _with_all_weights(options, forwards, kept)
+        scores = [_training_left(forward, moments) for forward in forwards]
         if node.output in fed and len(set(scores)) == 1:
             continue
         flag = _settle(node, options, scores, current(node))
@@ -185,16 +190,33 @@ def _options(graph: Graph, node: Node) -> list[Array]:
     }
     numbers |= {0, 1}
     numbers.add(max(numbers) + 1)  # for the branch that no comparison names
-    return [np.asarray(number, dtype=dtype) for number in sorted(numbers)]
+    limits = np.iinfo(dtype)
+    return [np.asarray(number, dtype=dtype) for number in sorted(numbers) if limits.min <= number <= limits.max]
 
 
 Score = tuple[int, int, int]
 
 
-def _training_left(graph: Graph, outputs: list[str], known: Mapping[str, Array], moments: list[str]) -> Score:
-    """How much training is left on the way to the outputs: training-mode ops, batch moments, random numbers."""
+def _forward(graph: Graph, outputs: list[str], known: Mapping[str, Array]) -> Graph:
+    """What the outputs need under the values ``known``."""
     resolved = resolve(graph, known, outputs)
-    forward = resolved.graph.pruned(resolved.renamed.get(tensor, tensor) for tensor in outputs)
+    return resolved.graph.pruned(resolved.renamed.get(tensor, tensor) for tensor in outputs)
+
+
+def _with_all_weights(
+    options: list[Array], forwards: list[Graph], kept: Container[str]
+) -> tuple[list[Array], list[Graph]]:
+    """The options but those that leave out weights of another: they take a part of the network away, not training.
+
+    Moving statistics (``kept``) do not count, since training itself does without them.
+    """
+    weights = [{n.name for n in forward if n.op in VARIABLE_OPS and n.name not in kept} for forward in forwards]
+    whole = [index for index, own in enumerate(weights) if not any(own < other for other in weights)]
+    return [options[index] for index in whole], [forwards[index] for index in whole]
+
+
+def _training_left(forward: Graph, moments: list[str]) -> Score:
+    """How much training is left on the way to the outputs: training-mode ops, batch moments, random numbers."""
     fused = sum(node.op in FUSED and is_training(node) for node in forward)
     alive = {t for t in moments if node_name(t) in forward and forward[node_name(t)].op not in FUSED}
     noise = sum(node.op in RANDOM for node in forward)
@@ -215,6 +237,10 @@ def _settle(node: Node, options: list[Array], scores: list[Score], current: Arra
     candidates = [option for option, score in zip(options, scores, strict=True) if score == best]
     value = next((c for c in candidates if current is not None and c == current), candidates[0])
     return Flag(node.name, kind, value, "training stops at this value")
+
+
+def _is_named(node: Node) -> bool:
+    return bool(TRAINING_NAME.search(node.name) or INFERENCE_NAME.search(node.name))
 
 
 def _settle_by_name(node: Node, kind: str) -> Flag | None:

@@ -19,7 +19,7 @@ from bnfold.load.meta_graph import decode_collections, decode_signatures, saved_
 from bnfold.load.protos import decode_graph, read_message
 from bnfold.load.request import Request
 from bnfold.load.resources import pass_by_value
-from bnfold.load.saver import VARIABLE_OPS
+from bnfold.load.saver import VARIABLE_OPS, with_originals
 from bnfold.load.tables import fill_tables
 from bnfold.load.tensor_file import TensorFile
 from bnfold.load.variables import bind_variables, without_values
@@ -50,6 +50,7 @@ def load_saved_model(request: Request) -> SourceModel:
     signatures = _choose_signatures(meta_graph, request.signature, label)
     saved = saved_variables(graph, meta_graph, label)
     if _is_version_2(meta_graph):
+        saved = with_originals(graph, saved)
         graph = _what_is_served(graph, signatures)
     flat = inline_calls(graph)
     prefix = file.parent / "variables" / "variables"

@@ -63,6 +63,22 @@ def _written(graph: Graph, save: Node) -> Iterator[tuple[str, SavedAs]]:
             yield variable.name, SavedAs(key, _parse_slice(spec))
 
 
+def with_originals(graph: Graph, saved: Mapping[str, SavedAs]) -> dict[str, SavedAs]:
+    """``saved``, and for each copy in it also the variable that it was made of, where that is not saved itself.
+
+    Saving a model of Keras 3 as part of a ``tf.Module`` makes copies of its variables: the copies are saved, and the
+    functions read the originals.
+    """
+    originals = dict(saved)
+    for node in graph:
+        if node.op != "AssignVariableOp" or (target := saved.get(node_name(node.inputs[0]))) is None:
+            continue
+        original = variable_behind(graph, node.inputs[1])
+        if original is not None:
+            originals.setdefault(original.name, target)
+    return originals
+
+
 def variable_behind(graph: Graph, tensor: str) -> Node | None:
     """The variable whose value ``tensor`` is, through reads and copies; None where it is computed."""
     node = graph.find_producer(tensor)

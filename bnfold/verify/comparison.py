@@ -91,6 +91,8 @@ class Comparison:
     # Running
 
     def run(self, samples: int, seed: int, data: Data | None, progress: Progress | None) -> None:
+        if isinstance(self.file, OnnxModel) and self.file.quantises:
+            self.notes["onnxruntime's integer kernels for quantised parts are off (session.disable_quant_qdq)"] = None
         if not self.file.is_large:
             self._runtimes = {mode: self.file.runner(mode) for mode in self.file.modes}
         for batches in self._together(self._batches(samples, seed, data)):

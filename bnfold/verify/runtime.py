@@ -48,6 +48,7 @@ class OnnxModel:
         initializers = {tensor.name for tensor in proto.graph.initializer}
         self.inputs = [_value(info) for info in proto.graph.input if info.name not in initializers]
         self.outputs = [_value(info) for info in proto.graph.output]
+        self.quantises = any(node.op_type == "QuantizeLinear" for node in proto.graph.node)
         if not self.outputs:
             raise VerificationError(f"{self.label} has no outputs", hint="it may be truncated: export it again")
 
@@ -101,6 +102,8 @@ class Runtime:
         levels = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if mode == "on" else levels.ORT_DISABLE_ALL
         options.log_severity_level = 3
+        # Between QuantizeLinear and DequantizeLinear it would compute in integers, a step off now and then.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         if model.is_large and mode == "off":  # kernels copy their weights otherwise, in an order that suits them
             options.add_session_config_entry("session.disable_prepacking", "1")
         source: str | bytes = (

@@ -380,3 +380,25 @@ def test_tower_is_bound_by_gamma_and_beta_when_only_its_twin_updates() -> None:
     evidence = {norm.name: norm.evidence[0] for norm in inference.batch_norms}
     assert len(evidence) == 2
     assert any(reason.startswith("same gamma and beta as") for reason in evidence.values())
+
+
+def test_parameter_that_is_made_anew_for_each_input_stays_arithmetic() -> None:
+    """Ones in the shape of the batch multiply gamma, as ``adjustment`` of tf.layers leaves them: no vector."""
+
+    def adjusted(x: Any, training: bool) -> Any:
+        gamma, beta = scale_and_shift(scope(x))
+        mean, variance = moving(scope(x))
+        if training:
+            batch = tf.nn.moments(x, AXES)
+            for kept, new in zip((mean, variance), batch, strict=True):
+                v1.add_to_collection("updates", v1.assign_sub(kept, (kept - new) * 0.1))
+            mean, variance = batch
+        ones = tf.ones_like(x[:, :1, :1, :])
+        return tf.nn.batch_normalization(x, mean, variance, beta, ones * gamma, 1e-3)
+
+    network = around(adjusted)
+    inference = infer(source_of(network))
+    sample = sample_for(network)
+    [got] = run(inference.graph, [inference.outputs[0].tensor], {inference.inputs[0].tensor: sample})
+    expected = truth(network, sample)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=EXACT * np.abs(expected).max())

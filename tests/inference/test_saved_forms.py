@@ -58,6 +58,9 @@ FORMS = {
     "partitioned": ("FusedBatchNormV3", "is_training=True", "update op"),
     "renorm_contrib": ("unfused", "batch moments", "update op bn/AssignMovingAvg_2"),
     "renorm_layers": ("unfused", "placeholder is_training", "already wired"),
+    "quantised_fused": ("", "", "already wired"),
+    "quantised_unfused": ("unfused", "", "update op"),
+    "renorm_resource": ("unfused", "batch moments", "update op"),
     "resource_variables": ("FusedBatchNormV3", "is_training=True", "update op"),
     "rsqrt_kin": ("FusedBatchNormV3", "", ""),
     "sufficient_statistics": ("unfused", "batch moments", "update op bn/AssignMovingAvg"),
@@ -121,6 +124,26 @@ def test_other_bool_placeholder_stays_an_input_when_it_is_no_flag(fixture: Fixtu
     image = next(e for e in inference.inputs if e.name != "mirror:0")
     [got] = run(inference.graph, [inference.outputs[0].tensor], {image.tensor: expected["input"], mirror.tensor: True})
     np.testing.assert_allclose(got, expected["output"], rtol=0, atol=RTOL * np.abs(expected["output"]).max())
+
+
+def test_bool_placeholder_stays_an_input_when_it_leaves_out_weights(fixture: Fixture) -> None:
+    """Without the layer there would be no batch norm in training mode either; that makes it no training flag."""
+    folder, expected = fixture("flag_of_a_part")
+    inference = infer(load(folder))
+    [norm] = inference.batch_norms
+    assert norm.flag == "is_training=True"
+    feeds = {e.tensor: expected["input"] if e.name == "image:0" else True for e in inference.inputs}
+    assert sorted(e.name for e in inference.inputs) == ["image:0", "use_refinement:0"]
+    [got] = run(inference.graph, [inference.outputs[0].tensor], feeds)
+    np.testing.assert_allclose(got, expected["output"], rtol=0, atol=RTOL * np.abs(expected["output"]).max())
+
+
+@pytest.mark.parametrize("name", ["quantised_fused", "quantised_unfused"])
+def test_only_output_is_the_quantised_one_when_batch_norms_were_folded_for_training(
+    name: str, fixture: Fixture
+) -> None:
+    folder, expected = fixture(name)
+    assert [e.name for e in infer(load(folder)).outputs] == [str(expected["output_name"])]
 
 
 @pytest.mark.parametrize("name", ["variance_nan", "variance_negative"])

@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 
 from bnfold.errors import LoadError
+from bnfold.graph.evaluate import run
+from bnfold.inference import infer
 from bnfold.load import load
 
 v1 = tf.compat.v1
@@ -63,6 +65,37 @@ def test_result_is_the_models_when_keras_3_exported_it(tmp_path, keras_model, im
     np.testing.assert_allclose(computed(source, image)[0], keras_model(image, training=False), rtol=1e-5, atol=1e-6)
     assert not [node.op for node in source.graph if "Call" in node.op]
     assert "SaveV2" not in {node.op for node in source.graph}
+
+
+def test_result_is_the_models_when_a_module_serves_a_keras_model_in_training_mode(tmp_path, image):
+    """Copies of the variables are saved, and the function reads the originals."""
+    keras = tf.keras
+    keras_model = keras.Sequential(
+        [
+            keras.layers.Conv2D(5, 3, bias_initializer="random_normal"),
+            keras.layers.BatchNormalization(
+                moving_mean_initializer="random_normal", gamma_initializer="random_normal", epsilon=0.01
+            ),
+        ]
+    )
+    keras_model.build(image.shape)
+
+    class Trainer(tf.Module):
+        def __init__(self):
+            self.model = keras_model
+
+        @tf.function(input_signature=[tf.TensorSpec((None, *image.shape[1:]), name="x")])
+        def step(self, x):
+            return self.model(x, training=True)
+
+    trainer = Trainer()
+    expected = keras_model(image, training=False).numpy()
+    tf.saved_model.save(trainer, str(tmp_path), signatures=trainer.step)
+    source = load(tmp_path)
+    assert all(variable.key for variable in source.variables.values())
+    inference = infer(source)
+    (got,) = run(inference.graph, [inference.outputs[0].tensor], {inference.inputs[0].tensor: image})
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_result_is_the_models_when_keras_2_saved_it(fixture_folder, computed):
