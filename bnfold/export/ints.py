@@ -146,7 +146,8 @@ def shape_of(call: Call, index: int = 0) -> Ints:
     shape = call.shape(index)
     if shape is not None and None not in shape:
         return Ints(call, shape)
-    return Ints(call, call.emit("Shape", call.input(index)))
+    sizes = run_time_shape(call, call.input(index))
+    return sizes.entries(0, -1) if call.dtype(index).name.startswith("complex") else sizes
 
 
 def size_of(call: Call, index: int, axis: int) -> Ints:

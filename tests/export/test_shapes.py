@@ -120,3 +120,61 @@ def test_select_between_convolutions_needs_no_transpose():
 
     model = assert_lowers(build, {"x": random(2, 5, 7, 4)})
     assert op_types(model).count("Transpose") == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_ranges_of_floats_have_as_many_numbers(dtype):
+    """3.5 / 0.7 is 5 in float32, and more in float64."""
+    feeds = {"a": dtype(0.5), "b": dtype(4), "c": dtype(0.7)}
+    build = lambda a, b, c: [tf.range(a, b, c), tf.range(b, a, -c), tf.range(b)]  # noqa: E731
+    assert_lowers(build, feeds, {**feeds, "c": dtype(0.5)}, opsets=(13, 18))
+
+
+def test_empty_tensors_are_made():
+    build = lambda s, x: raw.Empty(shape=s, dtype=tf.float32, init=True) + x  # noqa: E731
+    assert_lowers(build, {"s": np.int32([2, 3]), "x": np.float32(2)})
+
+
+def test_numbers_are_places():
+    feeds = {"i": np.int32([7, 2, 11]), "d": np.int32([3, 4])}
+    assert_lowers(lambda i, d: [tf.unravel_index(i, d), tf.unravel_index(i[0], d)], feeds, dynamic=True)
+    assert_lowers(lambda i: tf.unravel_index(i, tf.constant([3, 2, 2], tf.int64)), {"i": np.int64([7, 2, 11])})
+
+
+def test_hints_for_tensorflow_are_left_out():
+    build = lambda x: raw.GuaranteeConst(input=x) + raw.DebugGradientIdentity(input=x)  # noqa: E731
+    assert_lowers(build, {"x": np.float32([1, -2])})
+
+
+MOVES = {
+    "fill": lambda x, i: tf.fill([2, 3], x[0, 1]),
+    "tile": lambda x, i: tf.tile(x, [2, 1]),
+    "tile, computed": lambda x, i: tf.ensure_shape(tf.tile(x, i), (None, None)),
+    "broadcast": lambda x, i: tf.broadcast_to(x, [3, *x.shape]),
+    "zeros": lambda x, i: tf.zeros_like(x) + tf.ones_like(x),
+    "partition": lambda x, i: tf.dynamic_partition(x, [[0, 1, 1], [1, 0, 0]], 2),
+    "stitch": lambda x, i: tf.dynamic_stitch([[0, 2], [1]], [x, x[:1]]),
+    "scatter": lambda x, i: tf.scatter_nd([[2], [0]], x, [4, 3]),
+    "scatter into": lambda x, i: tf.tensor_scatter_nd_update(x, [[0, 1], [1, 0]], x[0, :2]),
+    "scatter add": lambda x, i: tf.tensor_scatter_nd_add(x, [[0], [0]], x),
+    "scatter sub": lambda x, i: tf.tensor_scatter_nd_sub(x, [[1], [0]], x),
+    "one hot": lambda x, i: tf.one_hot(i, 3, on_value=x[0, 0], off_value=x[1, 1]),
+    "transpose, computed": lambda x, i: tf.transpose(x, i - 1),
+    "gather": lambda x, i: tf.gather(x, [[2], [0]], batch_dims=1),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_complex_numbers_are_moved(move):
+    def build(real, imaginary, i):
+        moved = MOVES[move](tf.complex(real, imaginary), i)
+        moved = moved if isinstance(moved, list) else [moved]
+        return [part for result in moved for part in (tf.math.real(result), tf.math.imag(result))]
+
+    feeds = {"real": random(2, 3), "imaginary": random(2, 3, seed=1), "i": np.int32([2, 1])}
+    assert_lowers(build, feeds, opsets=(13, 18))
+
+
+def test_positions_of_complex_numbers_are_found():
+    feeds = {"x": np.float32([0, 0, 2]), "y": np.float32([0, -1, 0])}
+    assert_lowers(lambda x, y: tf.where(tf.complex(x, y)), feeds)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from harness import assert_lowers, op_types, random
 
+from bnfold.errors import ExportError
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -112,3 +113,18 @@ def test_slices_between_convolutions_need_no_transpose():
         build, {"x": random(2, 6, 7, 4)}, {"x": random(3, 8, 5, 4)}, shapes={"x": (None, None, None, 4)}
     )
     assert op_types(model).count("Transpose") <= 2
+
+
+def test_slice_is_the_same_when_the_length_of_its_begin_is_not_known():
+    feeds = {"x": random(5, 6), "b": np.int32([4, 0]), "e": np.int32([0, 5]), "s": np.int32([-2, 2])}
+    forward = {**feeds, "b": np.int32([1, -3]), "e": np.int32([4, -1]), "s": np.int32([1, 1])}
+    fewer = {**feeds, "b": np.int32([1]), "e": np.int32([9]), "s": np.int32([3])}
+
+    def build(x, b, e, s):
+        results = [tf.strided_slice(x, b, e, s), tf.strided_slice(x, b, e, s, begin_mask=1, end_mask=2)]
+        return [tf.ensure_shape(result, (None, None)) for result in results]
+
+    assert_lowers(build, feeds, forward, fewer, dynamic=True, opsets=(13, 18))
+    shrunk = {"x": feeds["x"], "b": feeds["b"]}
+    with pytest.raises(ExportError, match="changes the rank"):
+        assert_lowers(lambda x, b: tf.strided_slice(x, b, b + 1, shrink_axis_mask=1), shrunk, dynamic=True)

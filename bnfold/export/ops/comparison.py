@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bnfold.export.call import Call
+from bnfold.export.numbering import same_texts
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import FOLLOWS, Follows
 from bnfold.export.table import ALL, COMPLEX, FLOATS, lowers
@@ -28,10 +29,8 @@ def lower_not_equal(call: Call) -> str:
 
 def _equal(call: Call) -> str:
     """Complex numbers are equal where both parts are."""
-    if call.dtype().name == "string" and call.opset < 19:
-        raise call.refusal("ONNX compares strings since opset 19", hint="export with opset 19 or later")
     if call.dtype().name == "string":
-        return call.emit("Equal", *call.inputs())
+        return same_texts(call, *call.inputs())
     same = call.widened("Equal", *call.inputs())
     if not is_complex(call):
         return same
@@ -77,9 +76,9 @@ def lower_clip(call: Call) -> str:
 
 def _as_stored(call: Call, bound: str, index: int) -> str:
     """``bound``, which is read as TensorFlow has it, in the layout of input 0."""
-    rank = call.rank(index)
-    if call.shape() is None or rank < 2:
+    if call.shape() is None or call.shape(index) is None or call.rank(index) < 2:
         return bound
+    rank = call.rank(index)
     order = sorted(range(call.rank()), key=call.axis)
     if order == sorted(order):
         return bound

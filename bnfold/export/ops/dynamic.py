@@ -5,17 +5,20 @@ from __future__ import annotations
 from bnfold.export.call import Call
 from bnfold.export.carry import moved
 from bnfold.export.ints import Ints, input_ints, joined, sizes_of
-from bnfold.export.table import ALL, lowers
+from bnfold.export.ops.complex import is_complex
+from bnfold.export.table import ALL, COMPLEX, lowers
+
+ANY = (*ALL, *COMPLEX)
 
 
-@lowers("DynamicPartition", dtypes=ALL)
+@lowers("DynamicPartition", dtypes=ANY)
 def lower_dynamic_partition(call: Call) -> tuple[str, ...]:
     """Part p is the rows whose number is p."""
     rank, data = call.rank(1), call.input(0)
     numbers = input_ints(call, 1)
     if rank != 1:
         rest = sizes_of(call, 0, range(rank, call.rank()))
-        data = call.emit("Reshape", data, joined(call, [-1], rest).name)
+        data = call.emit("Reshape", data, joined(call, [-1], rest, [2] if is_complex(call) else []).name)
         numbers = numbers.vector()
     return tuple(
         moved(call, "Compress", [data, numbers.equals(part).name], call.dtype(), axis=0)
@@ -23,7 +26,7 @@ def lower_dynamic_partition(call: Call) -> tuple[str, ...]:
     )
 
 
-@lowers("DynamicStitch", "ParallelDynamicStitch", dtypes=ALL)
+@lowers("DynamicStitch", "ParallelDynamicStitch", dtypes=ANY)
 def lower_dynamic_stitch(call: Call) -> str:
     """Row i of the result is the row with index i; where there are several, the last."""
     count = call.arity // 2
@@ -41,5 +44,6 @@ def _rest(call: Call, count: int) -> Ints:
     """The shape of a row, as the first data tensor that is known well enough says."""
     for index in range(count):
         if call.shape(index) is not None and call.shape(count + index) is not None:
-            return sizes_of(call, count + index, range(call.rank(index), call.rank(count + index)))
+            rest = sizes_of(call, count + index, range(call.rank(index), call.rank(count + index)))
+            return joined(call, rest, [2] if is_complex(call, count + index) else [])
     raise call.refusal("the rank of its indices is not known")

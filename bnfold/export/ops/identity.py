@@ -16,6 +16,8 @@ from bnfold.export.table import ALL, COMPLEX, lowers
         "CheckNumerics",
         "EnsureShape",
         "PlaceholderWithDefault",
+        "GuaranteeConst",
+        "DebugGradientIdentity",
     ),
     dtypes=(*ALL, *COMPLEX),
     placement=FOLLOWS,

@@ -15,7 +15,9 @@ from bnfold.export.call import Call
 from bnfold.export.carry import moved, selected
 from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape, strides_of
 from bnfold.export.kernels import widening
-from bnfold.export.table import ALL, lowers
+from bnfold.export.onnx_graph import part_dtype
+from bnfold.export.ops.complex import is_complex
+from bnfold.export.table import ALL, COMPLEX, NUMBERS, lowers
 from bnfold.graph import DType
 
 
@@ -104,31 +106,31 @@ def reduced_by_row(call: Call, how: Combination, flat: str, row: Ints, count: In
     return result if wide == dtype else call.cast(result, dtype)
 
 
-@lowers("ScatterNd", dtypes=ALL)
+@lowers("ScatterNd", dtypes=(*ALL, *COMPLEX))
 def lower_scatter_nd(call: Call) -> str:
     """Updates of the same place are added up."""
-    dtype, shape = call.dtype(1), input_ints(call, 2)
+    dtype, shape = call.dtype(1), joined(call, input_ints(call, 2), [2] if is_complex(call, 1) else [])
     base = moved(call, "Expand", [call.scalar("" if dtype.name == "string" else 0, dtype), shape.name], dtype)
     if dtype.name in ("bool", "string"):
         return call.emit("ScatterND", base, input_ints(call, 0).name, call.input(1))
-    return combined(call, SUM, base, input_ints(call, 0), call.input(1), dtype, _depth(call, 0))
+    return combined(call, SUM, base, input_ints(call, 0), call.input(1), part_dtype(dtype), _depth(call, 0))
 
 
-@lowers("TensorScatterUpdate", dtypes=ALL)
+@lowers("TensorScatterUpdate", dtypes=(*ALL, *COMPLEX))
 def lower_tensor_scatter_update(call: Call) -> str:
     dtype = call.dtype()
     return moved(call, "ScatterND", [call.input(0), input_ints(call, 1).name, call.input(2)], dtype, values=(0, 2))
 
 
-@lowers("TensorScatterAdd", "ScatterNdNonAliasingAdd", how=SUM)
-@lowers("TensorScatterSub", how=SUM)
+@lowers("TensorScatterAdd", "ScatterNdNonAliasingAdd", dtypes=(*NUMBERS, *COMPLEX), how=SUM)
+@lowers("TensorScatterSub", dtypes=(*NUMBERS, *COMPLEX), how=SUM)
 @lowers("TensorScatterMax", how=LARGEST)
 @lowers("TensorScatterMin", how=SMALLEST)
 def lower_tensor_scatter(call: Call) -> str:
-    updates = call.input(2)
+    updates, dtype = call.input(2), part_dtype(call.dtype())
     if call.op == "TensorScatterSub":
-        updates = call.widened("Sub", call.scalar(0, call.dtype()), updates)
-    return combined(call, call.fact("how"), call.input(0), input_ints(call, 1), updates, call.dtype(), _depth(call, 1))
+        updates = call.widened("Sub", call.scalar(0, dtype), updates, dtype=dtype)
+    return combined(call, call.fact("how"), call.input(0), input_ints(call, 1), updates, dtype, _depth(call, 1))
 
 
 def _depth(call: Call, index: int) -> int | None:

@@ -9,7 +9,7 @@ from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import FOLLOWS
 from bnfold.export.table import ALL, COMPLEX, lowers
-from bnfold.graph.dtypes import BOOL
+from bnfold.graph.dtypes import BOOL, INT32
 
 ANY = (*ALL, *COMPLEX)
 
@@ -43,9 +43,8 @@ def lower_where(call: Call) -> str:
     """The positions of what is not 0, one in a row."""
     value = call.input(0)
     if is_complex(call):
-        raise call.refusal("it looks for complex numbers")
-    if call.shape() == ():
-        raise call.refusal("its condition is a scalar")
-    if call.dtype().name not in KERNELS["NonZero"]:
+        halves = call.cast(call.cast(value, BOOL), INT32)
+        value = call.cast(call.reduce("ReduceMax", halves, [-1]), BOOL)
+    elif call.dtype().name not in KERNELS["NonZero"]:
         value = call.cast(value, BOOL)
     return call.emit("Transpose", call.emit("NonZero", value), perm=[1, 0])

@@ -67,8 +67,6 @@ def _transposed_at_run_time(call: Call) -> str:
 
     Position ``(i_0, i_1, …)`` of the result is found at ``Σ i_k · stride(permutation[k])``.
     """
-    if is_complex(call):
-        raise call.refusal("its permutation is computed, and its values are complex")
     rank = call.rank()
     permutation, shape = input_ints(call, 1), shape_of(call)
     strides = joined(call, *(shape.entries(axis + 1).product().vector() for axis in range(rank)))
@@ -77,7 +75,9 @@ def _transposed_at_run_time(call: Call) -> str:
     for axis in range(rank):
         along = counted(call, 0, target[axis]) * steps[axis]
         source = source + along.reshaped([-1 if other == axis else 1 for other in range(rank)])
-    return call.emit("Gather", call.reshape(call.input(0), [-1]), source.name, axis=0)
+    return call.emit(
+        "Gather", call.reshape(call.input(0), [-1, *([2] if is_complex(call) else [])]), source.name, axis=0
+    )
 
 
 @lowers("Squeeze", dtypes=(*ALL, *COMPLEX), placement=Drops(axes="squeeze_dims"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bnfold.export.call import Call
-from bnfold.export.ints import LARGEST, Ints, input_ints
+from bnfold.export.ints import LARGEST, Ints, counted, input_ints, run_time_shape
 from bnfold.export.placement import SLICES, Follows
 from bnfold.export.table import ALL, COMPLEX, lowers
 from bnfold.graph.dtypes import STRING
@@ -55,7 +55,7 @@ class Spec:
 
 def spec_of(call: Call) -> Spec:
     """Read the masks: an ellipsis stands for as many axes as are left, and there may be one."""
-    entries = _entries(call)
+    entries = _entries(call) or 0
     masks = {name: call.attr(f"{name}_mask") for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
 
     def masked(name: str, entry: int) -> bool:
@@ -82,12 +82,32 @@ def spec_of(call: Call) -> Spec:
     return spec
 
 
-def _entries(call: Call) -> int:
-    for index in (1, 2, 3):
-        shape = call.shape(index)
-        if shape is not None and shape[0] is not None:
-            return shape[0]
-    raise call.refusal("the length of its begin is not known")
+def _entries(call: Call) -> int | None:
+    """How many entries begin, end and strides have, as far as any of them says."""
+    shapes = [call.shape(index) for index in (1, 2, 3)]
+    return next((shape[0] for shape in shapes if shape is not None and shape[0] is not None), None)
+
+
+_MOST_AXES = 32
+"""The bits of a mask."""
+
+
+def _leading(call: Call) -> str:
+    """A slice of as many of the first axes as turn out to be named."""
+    if any(call.attr(f"{name}_mask") for name in ("ellipsis", "new_axis", "shrink_axis")):
+        raise call.refusal("the length of its begin is not known, and it changes the rank")
+    begin, end, step = (input_ints(call, index) for index in (1, 2, 3))
+    axes = counted(call, 0, run_time_shape(call, begin.name).scalar())
+    forward = step > 0
+    begin = _masked(call, "begin", axes).where(forward.where(0, LARGEST), begin)
+    end = _masked(call, "end", axes).where(forward.where(LARGEST, -LARGEST), end)
+    return call.emit("Slice", call.input(0), begin.name, end.name, axes.name, step.name)
+
+
+def _masked(call: Call, name: str, axes: Ints) -> Ints:
+    """Whether the mask ``name`` has the bit of each of ``axes``."""
+    mask = call.attr(f"{name}_mask")
+    return _flags(call, [bool(mask >> bit & 1) for bit in range(_MOST_AXES)]).take(axes)
 
 
 @lowers("StridedSlice", dtypes=ANY, placement=SLICES)
@@ -96,6 +116,8 @@ def lower_strided_slice(call: Call) -> str:
 
     One position of one axis, and nothing else, is a Gather; of strings onnxruntime's Gather (1.31) is wrong.
     """
+    if _entries(call) is None:
+        return _leading(call)
     spec, value = spec_of(call), call.input(0)
     sliced = [(axis, entry) for axis, entry in spec.sliced if not _is_whole(call, entry)]
     if len(spec.shrunk) == 1 and not sliced and call.dtype() != STRING:
@@ -121,7 +143,7 @@ def _cut(call: Call, value: str, taken: list[tuple[int, int]], shrunk: list[int]
     taken = sorted(taken)
     entries = [entry for _, entry in taken]
     begin, end, step = (input_ints(call, index) for index in (1, 2, 3))
-    if entries != list(range(_entries(call))):
+    if entries != list(range(_entries(call) or 0)):
         begin, end, step = begin.take(entries), end.take(entries), step.take(entries)
     one = _flags(call, [entry in shrunk for entry in entries])
     step = one.where(1, step) if shrunk else step

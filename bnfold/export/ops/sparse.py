@@ -5,21 +5,25 @@ from __future__ import annotations
 from bnfold.export.call import Call
 from bnfold.export.carry import moved
 from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape, strides_of
-from bnfold.export.table import ALL, lowers
+from bnfold.export.ops.complex import is_complex
+from bnfold.export.table import ALL, COMPLEX, lowers
 from bnfold.graph.dtypes import INT64
 
 
-@lowers("SparseToDense", dtypes=ALL)
+@lowers("SparseToDense", dtypes=(*ALL, *COMPLEX))
 def lower_sparse_to_dense(call: Call) -> str:
     """Indices are a matrix with one place a row, or for a vector just positions."""
     dtype = call.dtype(2)
     indices = input_ints(call, 0)
     if call.rank(0) < 2:
         indices = indices.reshaped([-1, 1])
-    base = moved(call, "Expand", [call.input(3), input_ints(call, 1).name], dtype)
+    parts = [2] if is_complex(call, 2) else []
+    base = moved(call, "Expand", [call.input(3), joined(call, input_ints(call, 1), parts).name], dtype)
     values = call.input(2)
     if call.shape(2) == ():
-        values = moved(call, "Expand", [values, run_time_shape(call, indices.name).entries(0, 1).name], dtype)
+        values = moved(
+            call, "Expand", [values, joined(call, run_time_shape(call, indices.name).entries(0, 1), parts).name], dtype
+        )
     return moved(call, "ScatterND", [base, indices.name, values], dtype, values=(0, 2))
 
 

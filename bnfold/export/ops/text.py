@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from bnfold.export.call import Call
+from bnfold.export.carry import selected
+from bnfold.export.patterns import literals, plain_rewrite
 from bnfold.export.table import INTEGERS, lowers
-from bnfold.graph.dtypes import INT64, STRING
+from bnfold.export.texts import joined_rows, replaced
+from bnfold.graph.dtypes import BOOL, INT64, STRING
 
 TEXT = ("string",)
 
@@ -18,6 +21,40 @@ def lower_string_join(call: Call) -> str:
         if separator:
             value = call.emit("StringConcat", value, call.scalar(separator, STRING))
         value = call.emit("StringConcat", value, call.input(index))
+    return value
+
+
+@lowers("ReduceJoin", dtypes=TEXT, opset=20)
+def lower_reduce_join(call: Call) -> str:
+    """Over one axis after another, in the order in which they are named."""
+    rank, value = call.rank(), call.input(0)
+    axes = [int(axis) % rank for axis in call.constant_value(1, "axes").reshape(-1)]
+    sizes, left = call.known_shape(), list(range(rank))
+    for axis in axes:
+        place = left.index(axis)
+        front = [place, *(other for other in range(len(left)) if other != place)]
+        value = joined_rows(call, call.transpose(value, front), sizes[axis], call.attr("separator"))
+        left.pop(place)
+    return call.unsqueeze(value, sorted(axes)) if call.attr("keep_dims") else value
+
+
+@lowers("StaticRegexReplace", dtypes=TEXT, opset=20)
+@lowers("RegexReplace", dtypes=TEXT, opset=20)
+def lower_regex_replace(call: Call) -> str:
+    """Of literal text, or of single characters one after another: ONNX can split strings, not match parts of them."""
+    static = call.op == "StaticRegexReplace"
+    pattern = call.attr("pattern") if static else _text(call, 1, "pattern")
+    rewrite = call.attr("rewrite") if static else _text(call, 2, "rewrite")
+    new, once = plain_rewrite(rewrite), not call.attr("replace_global")
+    repeats = new == "" and not once and pattern.startswith("[") and pattern.endswith("]+")
+    texts = literals(pattern[:-1] if repeats else pattern)
+    if texts is None or new is None:
+        raise call.refusal(f"ONNX cannot replace what {pattern!r} matches, only literal text")
+    if len(texts) > 1 and (once or any(text in new for text in texts)):
+        raise call.refusal(f"{pattern!r} is several texts, which ONNX can only replace one after another")
+    value = call.input(0)
+    for text in texts:
+        value = replaced(call, value, text, new, once=once)
     return value
 
 
@@ -60,10 +97,13 @@ def lower_string_split(call: Call) -> tuple[str, ...]:
 
 @lowers("StringSplit", dtypes=("int64",), opset=20)
 def lower_string_split_at_characters(call: Call) -> tuple[str, ...]:
-    delimiter = _text(call, 1, "delimiter")
-    if len(delimiter) != 1:
-        raise call.refusal("it splits at several characters, or at none")
-    parts, counts = call.emit_many("StringSplit", call.input(0), delimiter=delimiter, outputs=2)
+    delimiter, value = _text(call, 1, "delimiter"), call.input(0)
+    if not delimiter:
+        raise call.refusal("it splits into single bytes, for which ONNX has no op")
+    for other in delimiter[1:]:
+        value = replaced(call, value, other, delimiter[0])
+    delimiter = delimiter[0]
+    parts, counts = call.emit_many("StringSplit", value, delimiter=delimiter, outputs=2)
     present = call.emit("Less", _columns(call, parts), call.unsqueeze(counts, [1]))
     if call.attr("skip_empty"):
         filled = call.emit("Not", call.emit("Equal", parts, call.scalar("", STRING)))
@@ -96,11 +136,13 @@ def _sparse(call: Call, parts: str, present: str) -> tuple[str, ...]:
     )
 
 
-@lowers("AsString", dtypes=(*INTEGERS,))
+@lowers("AsString", dtypes=(*INTEGERS, "bool"))
 def lower_as_string(call: Call) -> str:
-    """Of integers; of floats the two write the digits differently."""
+    """Of integers and bools; of floats the two write the digits differently."""
     if call.attr("width") != -1 or call.attr("fill") or call.attr("precision") != -1:
         raise call.refusal("it pads the digits")
+    if call.dtype() == BOOL:
+        return selected(call, call.input(0), call.scalar("true", STRING), call.scalar("false", STRING), STRING)
     return call.cast(call.input(0), STRING)
 
 

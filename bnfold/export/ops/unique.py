@@ -5,6 +5,7 @@ from __future__ import annotations
 from bnfold.export.call import Call
 from bnfold.export.carry import carrier, moved
 from bnfold.export.ints import counted, size_of
+from bnfold.export.numbering import same_texts
 from bnfold.export.table import ALL, lowers
 from bnfold.graph.dtypes import BOOL, INT32, INT64
 
@@ -37,7 +38,7 @@ def _axis(call: Call) -> int | None:
 def lower_list_diff(call: Call) -> tuple[str, str]:
     """What of the first vector is not in the second, and where."""
     x, y = call.unsqueeze(call.input(0), [1]), call.unsqueeze(call.input(1), [0])
-    same = call.widened("Equal", x, y) if call.dtype().name != "string" else call.emit("Equal", x, y)
+    same = call.widened("Equal", x, y) if call.dtype().name != "string" else same_texts(call, x, y)
     hits = call.reduce("ReduceSum", call.cast(same, INT32), [1])
     left = call.emit("Not", call.cast(hits, BOOL))
     places = counted(call, 0, size_of(call, 0, 0).scalar())
