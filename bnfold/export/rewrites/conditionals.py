@@ -136,7 +136,7 @@ def _branch(graph: Graph, result: str) -> Branch | None:
             return None
         if node.op in SWITCHES:
             branch.entries[tensor] = node.inputs[0]
-            branch.predicates.add((node.inputs[1], output_index(tensor)))
+            branch.predicates.add((_origin(graph, node.inputs[1]), output_index(tensor)))
         elif node.name not in branch.nodes:
             branch.nodes[node.name] = node
             stack.extend(node.inputs)
@@ -151,8 +151,17 @@ def _tied_to(graph: Graph, node: Node) -> set[tuple[str, int]]:
         pivot = graph.get(name)
         switch = graph.find_producer(pivot.inputs[0]) if pivot is not None and pivot.op == "Identity" else None
         if pivot is not None and switch is not None and switch.op in SWITCHES:
-            found.add((switch.inputs[1], output_index(pivot.inputs[0])))
+            found.add((_origin(graph, switch.inputs[1]), output_index(pivot.inputs[0])))
     return found
+
+
+def _origin(graph: Graph, predicate: str) -> str:
+    """What ``predicate`` renames: the pivots read it directly, the other Switches through an Identity, ``pred_id``."""
+    node = graph.find_producer(predicate)
+    while node is not None and node.op == "Identity":
+        predicate = node.inputs[0]
+        node = graph.find_producer(predicate)
+    return predicate
 
 
 def _replace(graph: Graph, found: Conditional) -> None:
