@@ -19,6 +19,9 @@ CONVOLUTIONS = frozenset(
 )
 """Ops whose second input is a kernel, as tall as a batch perhaps, but no batch."""
 
+WANT_SIZES = frozenset({"MatrixSetDiagV2", "MatrixSetDiagV3"})
+"""Ops whose shape function refuses several diagonals beside matrices of which it does not know how many there are."""
+
 
 def free_batch(
     graph: Graph, inputs: list[Endpoint], outputs: list[str], *, fixed: Collection[str], piped: Collection[str]
@@ -46,6 +49,8 @@ def free_batch(
     dict of str to Shape
         Reshape nodes to be given another shape, with -1 for the rows.
     """
+    if any(node.op in WANT_SIZES for node in graph):
+        return inputs, {}
     sizes = {endpoint.shape[0] for endpoint in inputs if endpoint.shape and endpoint.shape[0] is not None}
     if len(sizes) != 1:
         return inputs, {}

@@ -132,3 +132,26 @@ def test_swish_and_mish_are_the_same():
 def test_softplus_is_the_same_far_from_zero(dtype):
     x = np.concatenate([np.linspace(-30, 30, 41), [0, -0.0, 100, 1e4, -1e4, np.inf, -np.inf, np.nan]]).astype(dtype)
     assert_lowers(tf.math.softplus, {"x": x}, opsets=(13, 18, 22))
+
+
+@pytest.mark.parametrize("opset", [13, 17, 20, 23])
+def test_activation_of_doubles_is_the_same_in_every_opset(opset):
+    """Of opset 18 onnxruntime runs more than it has kernels for."""
+
+    def build(x):
+        raw = tf.raw_ops
+        hard = tf.nn.relu6(x + 3) * (1 / 6)
+        return [
+            *(getattr(raw, op)(features=x) for op in ("Softsign", "Softplus", "Elu", "Selu", "Relu", "Relu6")),
+            raw.LeakyRelu(features=x, alpha=0.3),
+            hard,
+        ]
+
+    assert_lowers(build, {"x": random(4, 9, dtype=np.float64)}, opsets=(opset,))
+
+
+@pytest.mark.parametrize("opset", [13, 17, 18, 20])
+def test_relu_of_integers_is_the_same_in_every_opset(opset):
+    for dtype in (np.int8, np.int32, np.int64):
+        x = np.array([np.iinfo(dtype).max, np.iinfo(dtype).min, -1, 0, 5], dtype)
+        assert_lowers(tf.nn.relu, {"x": x}, opsets=(opset,))

@@ -102,3 +102,14 @@ def test_products_of_complex_matrices_are_the_same():
         return [*squares, tf.raw_ops.MatMul(a=x, b=tf.reshape(y, [4, 1]))]
 
     assert_lowers(parts_of(build), feeds(np.float32), rtol=1e-5)
+
+
+def test_sizes_and_sums_of_complex_tensors_are_the_same_when_the_rank_is_not_known():
+    def build(a, b, shape):
+        z = tf.reshape(tf.complex(a, b), shape)
+        total, last = tf.reduce_sum(z), tf.reshape(tf.reduce_sum(z, -1), [-1])
+        parts = [part for each in (total, last) for part in (tf.math.real(each), tf.math.imag(each))]
+        return [tf.size(z), tf.rank(z), tf.shape(z), *(tf.reshape(part, [-1]) for part in parts)]
+
+    values = {"a": random(24), "b": random(24, seed=1)}
+    assert_lowers(build, *({**values, "shape": np.int32(shape)} for shape in ([24], [2, 12], [2, 3, 4])), dynamic=True)

@@ -79,3 +79,23 @@ def test_large_transform_is_a_dft():
 def test_transform_is_refused_when_its_size_is_unknown_and_the_opset_is_old():
     with pytest.raises(ExportError, match="since opset 17"):
         assert_lowers(lambda x: tf.abs(tf.signal.rfft(x)), {"x": random(2, 6)}, dynamic=True, opsets=(16,))
+
+
+def test_transform_of_one_axis_is_the_same_when_the_rank_is_not_known():
+    def build(values, shape):
+        x = tf.reshape(values, shape)
+        half = tf.raw_ops.RFFT(input=x, fft_length=[8])
+        both = tf.signal.ifft(tf.signal.fft(tf.complex(x, x * 2)))
+        return [tf.reshape(part, [-1]) for z in (half, both) for part in (tf.math.real(z), tf.math.imag(z))]
+
+    feeds = [{"values": x.ravel(), "shape": np.int32(x.shape)} for x in (random(3, 8), random(2, 3, 8), random(10))]
+    assert_lowers(build, *feeds, dynamic=True, opsets=(17, 20), rtol=1e-5, atol=1e-5)
+
+
+def test_half_transform_is_a_product_before_there_is_an_op():
+    def build(values, shape):
+        half = tf.raw_ops.RFFT(input=tf.reshape(values, shape), fft_length=[6])
+        return [tf.reshape(part, [-1]) for part in (tf.math.real(half), tf.math.imag(half))]
+
+    feeds = [{"values": x.ravel(), "shape": np.int32(x.shape)} for x in (random(3, 8), random(2, 3, 8))]
+    assert_lowers(build, *feeds, dynamic=True, opsets=(13,), rtol=1e-5, atol=1e-5)

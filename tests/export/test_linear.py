@@ -38,3 +38,13 @@ def test_reshape_is_a_constant_when_one_size_is_unknown():
 
     model = assert_lowers(build, {"x": random(2, 3, 4)}, {"x": random(5, 3, 4)}, shapes={"x": (None, 3, 4)})
     assert op_types(model) == ["Add", "Reshape"]
+
+
+@pytest.mark.parametrize("data_format", ["NHWC", "NCHW"])
+def test_bias_is_added_when_the_rank_is_not_known(data_format):
+    def build(values, shape, bias):
+        return tf.reshape(tf.raw_ops.BiasAdd(value=tf.reshape(values, shape), bias=bias, data_format=data_format), [-1])
+
+    arrays = [random(2, 4, 4), random(2, 4, 3, 4)]
+    feeds = [{"values": x.ravel(), "shape": np.int32(x.shape), "bias": random(4, seed=1)} for x in arrays]
+    assert_lowers(build, *feeds, dynamic=True)

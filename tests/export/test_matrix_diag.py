@@ -92,3 +92,44 @@ def test_tensor_diagonal_is_the_same():
 def tensor_diagonals(x):
     matrix = tf.linalg.tensor_diag(x)
     return matrix, tf.linalg.tensor_diag_part(matrix)
+
+
+def test_diagonals_are_the_same_when_the_rank_is_not_known():
+    def build(values, shape):
+        x = tf.reshape(values, shape)
+        part = tf.linalg.diag_part(x, k=(-1, 1), align="LEFT_RIGHT")
+        back = tf.linalg.diag(part, k=(-1, 1), align="LEFT_RIGHT", num_rows=3, num_cols=4)
+        changed = tf.linalg.set_diag(x, tf.linalg.diag_part(x, k=1) * 2, k=1)
+        results = [part, back, changed, tf.linalg.band_part(x, 1, 0), tf.linalg.diag_part(x)]
+        return [tf.reshape(result, [-1]) for result in results]
+
+    feeds = [{"values": x.ravel(), "shape": np.int32(x.shape)} for x in (random(3, 4), random(2, 3, 4))]
+    assert_lowers(build, *feeds, dynamic=True, opsets=(13, 18))
+
+
+def test_diagonal_of_a_tensor_is_the_same_when_the_rank_is_not_known():
+    def build(values, shape):
+        x = tf.linalg.tensor_diag(tf.reshape(values, shape))
+        return [tf.reshape(y, [-1]) for y in (x, tf.linalg.tensor_diag_part(x * 2))]
+
+    feeds = [{"values": x.ravel(), "shape": np.int32(x.shape)} for x in (random(3), random(2, 3))]
+    assert_lowers(build, *feeds, dynamic=True)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_diagonals_of_complex_matrices_are_the_same(dynamic):
+    def build(a, b):
+        x = tf.complex(a, b)
+        line = tf.linalg.diag_part(x)
+        results = [
+            line,
+            tf.linalg.diag_part(x, k=(-1, 2), padding_value=tf.constant(2 - 1j, tf.complex64)),
+            tf.linalg.diag(line, k=-1),
+            tf.linalg.set_diag(x, line * 2),
+            tf.linalg.band_part(x, 0, 1),
+            tf.linalg.tensor_diag(line),
+            tf.linalg.tensor_diag_part(tf.linalg.tensor_diag(line) * 2),
+        ]
+        return [part for z in results for part in (tf.math.real(z), tf.math.imag(z))]
+
+    assert_lowers(build, {"a": random(2, 3, 4), "b": random(2, 3, 4, seed=1)}, dynamic=dynamic)

@@ -74,3 +74,47 @@ def test_bincount_of_the_api_is_the_same():
     assert_lowers(
         lambda x: raw.DenseBincount(input=x, size=8, weights=np.zeros(0, np.int32)), {"x": np.int32([1, 7, 1])}
     )
+
+
+def reshaped(build):
+    """``build`` of a tensor whose rank the graph does not know, its results as vectors."""
+
+    def flat(values, shape, *others):
+        results = build(tf.reshape(values, shape), *others)
+        return [tf.reshape(result, [-1]) for result in (results if isinstance(results, list) else [results])]
+
+    return flat
+
+
+def of_any_rank(*arrays):
+    """Feeds of `reshaped`, one for each array."""
+    return [{"values": array.ravel(), "shape": np.int32(array.shape)} for array in arrays]
+
+
+@pytest.mark.parametrize("op", ["SegmentSum", "SegmentMean", "SegmentMax", "SegmentProd"])
+def test_rows_are_combined_when_their_rank_is_not_known(op):
+    build = lambda x: getattr(tf.raw_ops, op)(data=x, segment_ids=[0, 0, 2, 2])  # noqa: E731
+    feeds = of_any_rank(random(4, 3), random(4, 2, 5), random(4))
+    assert_lowers(reshaped(build), *feeds, dynamic=True, opsets=(13, 18))
+
+
+@pytest.mark.parametrize("op", ["Sum", "Mean", "SqrtN"])
+def test_picked_rows_are_combined_when_their_rank_is_not_known(op):
+    def build(x):
+        picked = {"data": x, "indices": [1, 3, 0], "segment_ids": [0, 0, 2]}
+        plain = getattr(tf.raw_ops, f"SparseSegment{op}")(**picked)
+        return [plain, getattr(tf.raw_ops, f"SparseSegment{op}WithNumSegments")(**picked, num_segments=5)]
+
+    assert_lowers(reshaped(build), *of_any_rank(random(4, 3), random(4, 2, 5)), dynamic=True)
+
+
+@pytest.mark.parametrize("how", ["Sum", "Prod", "Max", "Min"])
+def test_rows_are_combined_when_not_even_the_rank_of_the_segments_is_known(how):
+    def build(x, ids, shape):
+        segments = tf.reshape(ids, shape)
+        return getattr(tf.raw_ops, f"UnsortedSegment{how}")(data=x, segment_ids=segments, num_segments=4)
+
+    ids = np.int32([2, 0, -1, 0, 2, 1])
+    feeds = [of_any_rank(random(2, 3, 2))[0] | {"ids": ids, "rows": np.int32(rows)} for rows in ([2, 3],)]
+    feeds += [of_any_rank(random(6, 2))[0] | {"ids": ids, "rows": np.int32([6])}]
+    assert_lowers(reshaped(build), *feeds, dynamic=True)

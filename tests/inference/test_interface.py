@@ -257,6 +257,15 @@ def test_batch_stays_when_a_reshape_mixes_the_rows_of_a_queue() -> None:
     assert interface.outputs[0].shape == (3, 3)
 
 
+def test_batch_stays_when_diagonals_are_set_beside_it() -> None:
+    def net() -> None:
+        x = v1.placeholder(tf.float32, [5, 3, 4], "x")
+        y = tf.nn.relu(tf.linalg.set_diag(x, tf.linalg.diag_part(x, k=(-1, 1)), k=(-1, 1)))
+        tf.nn.softmax(dense(tf.reshape(y, [-1, 12]), 3, "a"), name="p")
+
+    assert find_interface(saved(net)).inputs[0].shape == (5, 3, 4)
+
+
 def test_shape_is_read_off_the_first_layer_when_the_placeholder_has_none() -> None:
     def net() -> None:
         x = v1.placeholder(tf.float32, None, "x")

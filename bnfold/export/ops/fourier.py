@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.export.call import Call
-from bnfold.export.ints import Ints, input_ints, joined
+from bnfold.export.ints import Ints, input_ints, joined, run_time_shape
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.table import COMPLEX, FLOATS, lowers
 from bnfold.graph import Array, DType
@@ -27,7 +27,10 @@ _LARGEST_ODD_PRODUCT = 2048
 @lowers("IFFT2D", dtypes=COMPLEX, axes=2, inverse=True)
 @lowers("IFFT3D", dtypes=COMPLEX, axes=3, inverse=True)
 def lower_fft(call: Call) -> str:
-    value, shape = call.input(0), call.known_shape(0)
+    value, shape = call.input(0), call.shape(0)
+    if shape is None and call.fact("axes") == 1:
+        return _dft(call, value, -2, inverse=bool(call.fact("inverse")))
+    shape = call.known_shape(0)
     for axis in range(len(shape) - call.fact("axes"), len(shape)):
         value = _along(call, value, axis, shape[axis])
     return value
@@ -85,6 +88,8 @@ def _dft(call: Call, value: str, axis: int, *, inverse: bool = False, onesided: 
 @lowers("RFFT3D", dtypes=(*FLOATS, *COMPLEX), axes=3)
 def lower_rfft(call: Call) -> str:
     """The last axes are cut to the length asked for; of the last one half the frequencies are kept."""
+    if call.shape() is None and call.fact("axes") == 1:
+        return _rfft_of_unknown_rank(call)
     rank, count = call.rank(), call.fact("axes")
     axes, length = list(range(rank - count, rank)), input_ints(call, 1)
     value = _cut(call, call.input(0), axes, length)
@@ -93,13 +98,30 @@ def lower_rfft(call: Call) -> str:
     if size is None or _is_fast(call, size):
         value = _dft(call, call.unsqueeze(value, [rank]), rank - 1, onesided=True)
     else:
-        half = _waves(size, inverse=False)[:, : size // 2 + 1]
-        matrix = np.stack([half.real, half.imag], axis=-1).reshape(size, -1)
-        product = call.widened("MatMul", value, call.constant(matrix.astype(dtype.numpy)), dtype=dtype)
-        value = call.emit("Reshape", product, call.ints([*[0] * (rank - 1), half.shape[1], 2]))
+        matrix = _half_matrix(size, dtype)
+        product = call.widened("MatMul", value, call.constant(matrix), dtype=dtype)
+        value = call.emit("Reshape", product, call.ints([*[0] * (rank - 1), matrix.shape[1] // 2, 2]))
     for position, axis in enumerate(axes[:-1]):
         value = _along(call, value, axis, None if length.known is None else int(length.known[position]))
     return value
+
+
+def _rfft_of_unknown_rank(call: Call) -> str:
+    """By ONNX' DFT, which takes axes that are counted from the end."""
+    length = input_ints(call, 1)
+    value = call.emit("Slice", call.input(0), call.ints([0]), length.vector().name, call.ints([-1]))
+    if length.known is None or call.opset >= 17:
+        return _dft(call, call.unsqueeze(value, [-1]), -2, onesided=True)
+    matrix = _half_matrix(int(length.known[-1]), part_dtype(call.out_dtype()))
+    product = call.emit("MatMul", value, call.constant(matrix))
+    before = run_time_shape(call, value).entries(0, -1)
+    return call.emit("Reshape", product, joined(call, before, [matrix.shape[1] // 2, 2]).name)
+
+
+def _half_matrix(size: int, dtype: DType) -> Array:
+    """From ``size`` real numbers to the pairs of the first half of the frequencies."""
+    half = _waves(size, inverse=False)[:, : size // 2 + 1]
+    return np.stack([half.real, half.imag], axis=-1).reshape(size, -1).astype(dtype.numpy)
 
 
 @lowers("IRFFT", dtypes=(*FLOATS, *COMPLEX), axes=1, inverse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bnfold.export.call import Call
 from bnfold.export.flattening import row_order
+from bnfold.export.ints import Ints, as_ints, joined, run_time_shape
 from bnfold.export.onnx_graph import OnnxNode
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.ops.matmul import complex_product
@@ -55,6 +56,8 @@ def _operand(call: Call, index: int, transposed: bool) -> str:
 @lowers("BiasAdd", "BiasAddV1", placement=Follows(data=(0,)))
 def lower_bias_add(call: Call) -> str:
     """Adds along the channel axis, which data_format names: the last one, or axis 1."""
+    if call.shape() is None:
+        return call.widened("Add", call.input(0), _bias_of_unknown_rank(call))
     channels = call.axis(1 if call.attr("data_format") == "NCHW" else -1)
     bias = call.value(1)
     if bias is not None and (linear := _adopt_linear(call, 0, channels)) is not None:
@@ -65,6 +68,15 @@ def lower_bias_add(call: Call) -> str:
     if bias is not None:
         return call.widened("Add", call.input(0), call.constant(bias.reshape(shape), call.node.inputs[1]))
     return call.widened("Add", call.input(0), call.reshape(call.input(1), shape))
+
+
+def _bias_of_unknown_rank(call: Call) -> str:
+    """With an axis of size 1 for each spatial one, where they come after the channels."""
+    if call.attr("data_format") != "NCHW":
+        return call.input(1)
+    spatial = Ints(call, call.emit("Shape", run_time_shape(call, call.input(0)).name)) - 2
+    ones = as_ints(call, 1).spread(spatial)
+    return call.emit("Reshape", call.input(1), joined(call, [-1], ones).name)
 
 
 @lowers("Add", "AddV2", dtypes=(*NUMBERS, *COMPLEX, "string"), placement=FOLLOWS)

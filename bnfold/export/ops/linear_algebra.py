@@ -11,10 +11,9 @@ def lower_cross(call: Call) -> str:
     """a × b = (a₁b₂ - a₂b₁, a₂b₀ - a₀b₂, a₀b₁ - a₁b₀) on the last axis"""
     next_one, one_after = call.ints([1, 2, 0]), call.ints([2, 0, 1])
     a, b = call.inputs()
-    axis = call.rank() - 1
 
     def turned(value: str, order: str) -> str:
-        return call.emit("Gather", value, order, axis=axis)
+        return call.emit("Gather", value, order, axis=-1)
 
     first = call.widened("Mul", turned(a, next_one), turned(b, one_after))
     second = call.widened("Mul", turned(a, one_after), turned(b, next_one))

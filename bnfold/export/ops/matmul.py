@@ -28,6 +28,10 @@ def lower_batch_matmul(call: Call) -> str:
 def _adjoint(call: Call, index: int, adjoint: bool) -> str:
     if not adjoint:
         return call.input(index)
+    if call.shape(index) is None:
+        if is_complex(call):
+            return call.emit("Einsum", conjugate(call, call.input(index)), equation="...ijk->...jik")
+        return call.widened("Einsum", call.input(index), equation="...ij->...ji", dtype=call.dtype(index))
     array, rank = call.value(index), call.rank(index)
     order = [*range(rank - 2), rank - 1, rank - 2]
     if array is not None and not is_complex(call):

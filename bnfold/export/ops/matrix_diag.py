@@ -11,9 +11,13 @@ from dataclasses import dataclass
 
 from bnfold.export.call import Call
 from bnfold.export.carry import selected
-from bnfold.export.ints import Ints, counted, input_ints, joined, shape_of, sizes_of
-from bnfold.export.table import ALL, lowers
+from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape
+from bnfold.export.onnx_graph import part_dtype
+from bnfold.export.ops.complex import is_complex
+from bnfold.export.table import ALL, COMPLEX, lowers
 from bnfold.graph import Shape
+
+ANY = (*ALL, *COMPLEX)
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,12 @@ def _is_one(lower: Ints, upper: Ints, diagonals: Shape | None, matrix: Shape | N
     return diagonals is not None and matrix is not None and len(diagonals) < len(matrix)
 
 
-@lowers("MatrixDiagPart", dtypes=ALL)
-@lowers("MatrixDiagPartV2", "MatrixDiagPartV3", dtypes=ALL, k=1)
+@lowers("MatrixDiagPart", dtypes=ANY)
+@lowers("MatrixDiagPartV2", "MatrixDiagPartV3", dtypes=ANY, k=1)
 def lower_diag_part(call: Call) -> str:
     """Entry n of a stored diagonal is n - offset along it; what falls outside is padding."""
-    rank = call.rank()
     lower, upper = _limits(call, call.fact("k"))
-    sizes = sizes_of(call, 0, [rank - 2, rank - 1])
+    sizes = _last_sizes(call, 2)
     band = Band(lower, upper, sizes[0], sizes[1], *_aligned(call))
     diagonal = (upper - counted(call, 0, band.count)).expanded(1)
     along = counted(call, 0, band.longest).expanded(0) - band.offset(diagonal)
@@ -94,31 +97,62 @@ def lower_diag_part(call: Call) -> str:
     source = inside.where(row * band.columns + column, 0)
     if _is_one(lower, upper, call.out_shape(), call.shape(0)):
         source, inside = source.reshaped([-1]), inside.reshaped([-1])
-    taken = call.emit("Gather", _flattened(call, 0), source.name, axis=rank - 2)
+    taken = call.emit("Gather", _flattened(call, 0), source.name, axis=_last_axis(call))
     if inside.known is not None and inside.known.all():
         return taken
-    padding = call.input(2) if call.arity > 2 else call.scalar(0, call.dtype())
-    return selected(call, inside.name, taken, padding, call.dtype())
+    return _chosen(call, inside, taken, call.input(2) if call.arity > 2 else _zero(call))
 
 
 def _flattened(call: Call, index: int) -> str:
     """Input ``index`` with its last two axes made one."""
-    shape = shape_of(call, index)
-    return call.emit("Reshape", call.input(index), joined(call, shape.entries(0, -2), [-1]).name)
+    value, shape = call.input(index), call.shape(index)
+    if shape is not None and None not in shape:
+        sizes = Ints(call, [*shape[:-2], -1, *_pair(call)])
+    else:
+        sizes = joined(call, run_time_shape(call, value).entries(0, -2 - len(_pair(call))), [-1], _pair(call))
+    return call.emit("Reshape", value, sizes.name)
 
 
-@lowers("MatrixDiag", dtypes=ALL)
-@lowers("MatrixDiagV2", "MatrixDiagV3", dtypes=ALL, k=1)
+def _pair(call: Call) -> list[int]:
+    """What stands after the axes of complex numbers: their two parts."""
+    return [2] if is_complex(call) else []
+
+
+def _last_axis(call: Call) -> int:
+    return -2 if is_complex(call) else -1
+
+
+def _last_sizes(call: Call, count: int) -> Ints:
+    """The last ``count`` sizes of input 0, whose rank need not be known."""
+    shape = call.shape()
+    if shape is not None and None not in shape[-count:]:
+        return Ints(call, shape[-count:])
+    pair = len(_pair(call))
+    return run_time_shape(call, call.input(0)).take([axis - pair for axis in range(-count, 0)])
+
+
+def _zero(call: Call) -> str:
+    return call.scalar(0, part_dtype(call.dtype()))
+
+
+def _chosen(call: Call, inside: Ints, then: str, other: str) -> str:
+    """``then`` where ``inside``, whose axes are the last ones of the matrices."""
+    if is_complex(call):
+        inside = inside.expanded(-1)
+    return selected(call, inside.name, then, other, part_dtype(call.dtype()))
+
+
+@lowers("MatrixDiag", dtypes=ANY)
+@lowers("MatrixDiagV2", "MatrixDiagV3", dtypes=ANY, k=1)
 def lower_diag(call: Call) -> str:
     """The band in a matrix of the size asked for, or of the smallest that holds it; the rest is padding."""
     lower, upper = _limits(call, call.fact("k"))
-    rank = call.rank()
-    longest = sizes_of(call, 0, [rank - 1])[0]
+    longest = _last_sizes(call, 1)[0]
     rows, columns = longest - upper.at_most(0), longest + lower.at_least(0)
     if call.arity > 3:
         rows, columns = _sized(input_ints(call, 2), input_ints(call, 3), rows, columns)
     band = Band(lower, upper, rows, columns, *_aligned(call))
-    padding = call.input(4) if call.arity > 4 else call.scalar(0, call.dtype())
+    padding = call.input(4) if call.arity > 4 else _zero(call)
     return _placed(call, 0, band, padding)
 
 
@@ -132,12 +166,11 @@ def _sized(rows: Ints, columns: Ints, least_rows: Ints, least_columns: Ints) -> 
     )
 
 
-@lowers("MatrixSetDiag", dtypes=ALL)
-@lowers("MatrixSetDiagV2", "MatrixSetDiagV3", dtypes=ALL, k=2)
+@lowers("MatrixSetDiag", dtypes=ANY)
+@lowers("MatrixSetDiagV2", "MatrixSetDiagV3", dtypes=ANY, k=2)
 def lower_set_diag(call: Call) -> str:
-    rank = call.rank()
     lower, upper = _limits(call, call.fact("k"))
-    sizes = sizes_of(call, 0, [rank - 2, rank - 1])
+    sizes = _last_sizes(call, 2)
     return _placed(call, 1, Band(lower, upper, sizes[0], sizes[1], *_aligned(call)), call.input(0))
 
 
@@ -150,42 +183,52 @@ def _placed(call: Call, index: int, band: Band, other: str) -> str:
     source = inside.where(place, 0)
     matrix = call.out_shape() if index == 0 else call.shape(0)
     if _is_one(band.lower, band.upper, call.shape(index), matrix):
-        placed = call.emit("Gather", call.input(index), source.name, axis=call.rank(index) - 1)
+        placed = call.emit("Gather", call.input(index), source.name, axis=_last_axis(call))
     else:
-        placed = call.emit("Gather", _flattened(call, index), source.name, axis=call.rank(index) - 2)
-    return selected(call, inside.name, placed, other, call.dtype())
+        placed = call.emit("Gather", _flattened(call, index), source.name, axis=_last_axis(call))
+    return _chosen(call, inside, placed, other)
 
 
-@lowers("MatrixBandPart", dtypes=ALL)
+@lowers("MatrixBandPart", dtypes=ANY)
 def lower_band_part(call: Call) -> str:
     """The entries at most ``num_lower`` below and ``num_upper`` above the main diagonal; negative is all of them."""
-    rank = call.rank()
-    sizes = sizes_of(call, 0, [rank - 2, rank - 1])
+    sizes = _last_sizes(call, 2)
     row, column = counted(call, 0, sizes[0]).expanded(1), counted(call, 0, sizes[1]).expanded(0)
     below, above = input_ints(call, 1), input_ints(call, 2)
     inside = ((below < 0) | (row - column <= below)) & ((above < 0) | (column - row <= above))
     if inside.known is not None and inside.known.all():
         return call.input(0)
-    return selected(call, inside.name, call.input(0), call.scalar(0, call.dtype()), call.dtype())
+    return _chosen(call, inside, call.input(0), _zero(call))
 
 
-@lowers("Diag", dtypes=ALL)
+@lowers("Diag", dtypes=ANY)
 def lower_tensor_diag(call: Call) -> str:
     """A tensor of shape s as the diagonal of one of shape s + s."""
-    shape = shape_of(call)
+    shape = _shape(call)
     count = shape.product()
     place = counted(call, 0, count)
     on = place.expanded(0).equals(place.expanded(1))
-    flat = call.reshape(call.input(0), [-1])
-    matrix = selected(call, on.name, flat, call.scalar(0, call.dtype()), call.dtype())
-    return call.emit("Reshape", matrix, joined(call, shape, shape).name)
+    flat = call.reshape(call.input(0), [-1, *_pair(call)])
+    matrix = _chosen(call, on, flat, _zero(call))
+    return call.emit("Reshape", matrix, joined(call, shape, shape, _pair(call)).name)
 
 
-@lowers("DiagPart", dtypes=ALL)
+@lowers("DiagPart", dtypes=ANY)
 def lower_tensor_diag_part(call: Call) -> str:
-    half = call.rank() // 2
-    shape = shape_of(call).entries(0, half)
+    shape = _shape(call)
+    known = call.shape()
+    half = len(known) // 2 if known is not None else run_time_shape(call, shape.name) // 2
+    shape = shape.entries(0, half)
     count = shape.product()
-    flat = call.reshape(call.input(0), [-1])
+    flat = call.reshape(call.input(0), [-1, *_pair(call)])
     taken = call.emit("Gather", flat, (counted(call, 0, count) * (count + 1)).name, axis=0)
-    return call.emit("Reshape", taken, shape.name)
+    return call.emit("Reshape", taken, joined(call, shape, _pair(call)).name)
+
+
+def _shape(call: Call) -> Ints:
+    """The shape of input 0, in TensorFlow's terms."""
+    shape = call.shape()
+    if shape is not None and None not in shape:
+        return Ints(call, shape)
+    sizes = run_time_shape(call, call.input(0))
+    return sizes.entries(0, -1) if is_complex(call) else sizes

@@ -19,11 +19,10 @@ from bnfold.graph.dtypes import INT64
 @lowers("UnsortedSegmentMin", how=SMALLEST)
 def lower_unsorted_segment(call: Call) -> str:
     """An empty segment gives the sum or product of nothing, or the lowest or highest number of the dtype."""
-    rank = call.rank(1)
     data, dtype = call.input(0), call.dtype()
-    ids = input_ints(call, 1)
-    rest = sizes_of(call, 0, range(rank, call.rank()))
-    if rank != 1:
+    ids, shape = input_ints(call, 1), call.shape(1)
+    rest = _rest(call, run_time_shape(call, run_time_shape(call, ids.name).name) if shape is None else len(shape))
+    if shape is None or len(shape) != 1:
         ids = ids.vector()
         data = call.emit("Reshape", data, joined(call, [-1], rest).name)
     count = input_ints(call, 2)
@@ -46,17 +45,32 @@ def lower_segment_mean(call: Call) -> str:
     return _divided(call, call.input(0), ids, _count(ids), root=False)
 
 
+def _rest(call: Call, after: Ints | int = 1) -> Ints:
+    """The sizes of input 0 but for the first ``after`` axes."""
+    if call.shape() is not None and isinstance(after, int):
+        return sizes_of(call, 0, range(after, call.rank()))
+    return run_time_shape(call, call.input(0)).entries(after)
+
+
+def _column(call: Call, numbers: Ints, rest: Ints) -> Ints:
+    """One of ``numbers`` for each row, to broadcast over ``rest``."""
+    if call.shape() is not None:
+        return numbers.reshaped([-1] + [1] * (call.rank() - 1))
+    ones = as_ints(call, 1).spread(run_time_shape(call, rest.name))
+    return Ints(call, call.emit("Reshape", numbers.name, joined(call, [-1], ones).name))
+
+
 def _count(ids: Ints) -> Ints:
     return joined(ids.call, [-1], ids).max() + 1
 
 
 def _sorted(call: Call, how: Combination, data: str, ids: Ints, count: Ints, *, empty: float) -> str:
-    dtype, rest = call.dtype(), sizes_of(call, 0, range(1, call.rank()))
+    dtype, rest = call.dtype(), _rest(call)
     result = _by_segment(call, how, data, ids, count, rest, dtype)
     if neutral(how, dtype) == empty:
         return result
     sizes = _sizes(call, ids, count)
-    column = sizes.equals(0).reshaped([-1] + [1] * (call.rank() - 1))
+    column = _column(call, sizes.equals(0), rest)
     return selected(call, column.name, call.scalar(empty, dtype), result, dtype)
 
 
@@ -86,9 +100,9 @@ def _sizes(call: Call, ids: Ints, count: Ints) -> Ints:
 
 def _divided(call: Call, data: str, ids: Ints, count: Ints, *, root: bool) -> str:
     """Sums over the number of rows, or over its square root."""
-    dtype, rest = call.dtype(), sizes_of(call, 0, range(1, call.rank()))
+    dtype, rest = call.dtype(), _rest(call)
     total = _by_segment(call, SUM, data, ids, count, rest, dtype)
-    sizes = call.cast(_sizes(call, ids, count).at_least(1).reshaped([-1] + [1] * (call.rank() - 1)).name, dtype)
+    sizes = call.cast(_column(call, _sizes(call, ids, count).at_least(1), rest).name, dtype)
     if root:
         sizes = call.widened("Sqrt", sizes)
     return call.widened("Div", total, sizes)

@@ -30,8 +30,8 @@ def _shape(call: Call, index: int) -> str:
         stored = [call.axis(axis, index) for axis in range(len(shape))]
         if stored != sorted(stored):
             sizes = call.emit("Gather", sizes, call.ints(stored))
-        if call.dtype(index).name.startswith("complex"):
-            sizes = call.emit("Slice", sizes, call.ints([0]), call.ints([len(shape)]))
+    if call.dtype(index).name.startswith("complex"):
+        sizes = call.emit("Slice", sizes, call.ints([0]), call.ints([-1]))
     return sizes if dtype == INT64 else call.cast(sizes, dtype)
 
 
@@ -40,9 +40,9 @@ def lower_size(call: Call) -> str:
     shape, dtype = call.shape(), call.out_dtype()
     if shape is not None and None not in shape:
         return call.constant(np.array(prod(size or 0 for size in shape), dtype.numpy))
-    if call.dtype().name.startswith("complex"):
-        raise call.refusal("its input is complex, of an unknown shape")
     size = call.emit("Size", call.input(0))
+    if call.dtype().name.startswith("complex"):
+        size = call.emit("Div", size, call.scalar(2, INT64))
     return size if dtype == INT64 else call.cast(size, dtype)
 
 
@@ -52,4 +52,6 @@ def lower_rank(call: Call) -> str:
     if call.shape() is not None:
         return call.constant(np.array(call.rank(), dtype.numpy))
     rank = call.emit("Size", call.emit("Shape", call.input(0)))
+    if call.dtype().name.startswith("complex"):
+        rank = call.emit("Sub", rank, call.scalar(1, INT64))
     return rank if dtype == INT64 else call.cast(rank, dtype)
