@@ -198,7 +198,8 @@ def check(
         read are then taken from the file's metadata.
     model : str, Path or ModelProto, optional
     certificate : mapping, optional
-        A certificate that must hold too: same source, same model. That in the file's metadata when ``model`` is None.
+        A certificate that must hold too: same source, same model. That in the file's metadata when ``model`` is None;
+        where ``model`` is given, the report's ``outdated`` tells what does not hold in it.
     samples, seed, rtol, atol, data, exact, layers, observe
         As for `convert`.
     **how
@@ -239,7 +240,8 @@ def check(
         made = metadata.export_options(candidate.proto)
         report = calls.verify(reference, model, comparison, made=made, fates=fates, progress=stages.compared)
         if certified is None:
-            return report
+            said = _said_of(metadata.certificate(candidate.proto), loaded, model_fingerprint(candidate))
+            return replace(report, outdated=said)
         broken = mismatches(certified, source=loaded.fingerprint, model=model_fingerprint(candidate), report=report)
         return replace(report, equal=report.equal and not broken, problems=report.problems + tuple(broken))
 
@@ -308,6 +310,16 @@ def _written_by_bnfold(path: Path) -> tuple[Path, metadata.Origin]:
             hint="bnfold check SOURCE MODEL.onnx names the source by hand",
         )
     return source, origin
+
+
+def _said_of(certified: Mapping[str, Any] | None, source: SourceModel, model: str) -> tuple[str, ...]:
+    """What the certificate in a file says that is not so of the source that the user named, or of the file."""
+    said = []
+    if certified is not None and certified.get("source_sha256") != source.fingerprint:
+        said.append(f"{source.label} is not the source that the file was made from, or has changed since")
+    if certified is not None and certified.get("model_sha256") != model:
+        said.append("the model has been changed since it was written")
+    return tuple(said)
 
 
 def _exists(source: Path) -> bool:

@@ -70,11 +70,38 @@ class Scope:
     # Lowering
 
     def lower(self, outputs: Iterable[str]) -> None:
-        """Lower every node of the graph that has no value yet, in topological order."""
+        """Lower every node of the graph that has no value yet, in topological order.
+
+        Raises
+        ------
+        ExportError
+            With all the nodes that are refused.
+        """
         self.outputs = frozenset(outputs)
+        refused: list[ExportError] = []
         for node in self.graph.topological(self.outputs):
-            if node.op != "Const" and node.output not in self._values:
+            if node.op == "Const" or node.output in self._values:
+                continue
+            try:
                 self._lower_node(node)
+            except ExportError as error:
+                refused.append(error)
+                self._stand_in(node)
+            except Exception:
+                if not refused:
+                    raise
+                break  # a value that stands in for a refused one does not suit every reader
+        if refused:
+            raise _together(refused)
+
+    def _stand_in(self, node: Node) -> None:
+        """Let the outputs of a refused node be values that nothing makes, so that those after it are looked at."""
+        for tensor in dict.fromkeys([node.output, *self.graph.outputs_read(node.name)]):
+            value = self.names.take(tensor)
+            known = self.graph.type_of(tensor)
+            if known is not None and known.dtype.onnx is not None:
+                self.onnx.types[value] = stored_type(known, self.layouts.stored.get(tensor))
+            self.bind_input(tensor, value)
 
     def _lower_node(self, node: Node) -> None:
         row = find_row(node.op)
@@ -257,6 +284,15 @@ class Scope:
             value = self._emit("Identity", [value], f"{self.onnx.name}/result")
         self.onnx.outputs.append(value)
         self.onnx.types[value] = stored_type(known, None)
+
+
+def _together(refused: Sequence[ExportError]) -> ExportError:
+    """One error for several nodes."""
+    if len(refused) == 1:
+        return refused[0]
+    lines = dict.fromkeys(error.message for error in refused)
+    text = "nodes without an ONNX form\n  " + "\n  ".join(lines)
+    return ExportError(text, hint=refused[0].hint, node=refused[0].node)
 
 
 def specialised(

@@ -60,6 +60,7 @@ def verify_lines(report: CheckReport) -> list[str]:
     if not report.equal:
         lines += [f"           {reason}" for reason in report.reasons]
         lines += [f"           tolerance: {report.tolerance.formula}"]
+    lines += [f"           certificate: {text}" for text in report.outdated]
     if report.suspect:
         lines.append(f"           suspect: {report.suspect}")
     return lines + (divergence_lines(report.layers) if report.layers is not None else [])

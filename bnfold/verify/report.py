@@ -200,6 +200,8 @@ class CheckReport:
     versions : mapping of str to str
     layers : LayerTrace or None
         Where asked for.
+    outdated : tuple of str
+        What the certificate in the file says that is not so of the source it was compared with, or of the file now.
     """
 
     equal: bool
@@ -216,6 +218,7 @@ class CheckReport:
     suspect: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     layers: LayerTrace | None = None
+    outdated: tuple[str, ...] = ()
 
     @property
     def max_error(self) -> float:
@@ -236,6 +239,7 @@ class CheckReport:
             "problems": list(self.problems),
             "notes": list(self.notes),
             "suspect": self.suspect,
+            "outdated": list(self.outdated),
             "tolerance": self.tolerance.as_json(),
             "samples": self.samples,
             "seed": self.seed,

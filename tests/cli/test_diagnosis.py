@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,21 @@ def test_convert_is_refused_at_once_when_a_file_beside_the_model_cannot_be_writt
     assert "hint: mkdir -p" in result.stderr
     assert result.stdout == ""
     assert not list(tmp_path.iterdir())
+
+
+def test_check_says_so_when_the_file_was_made_from_another_source(
+    written: Path, sample_model: Find, tmp_path: Path
+) -> None:
+    """Equal or not is for the figures to say; that the certificate in the file is of something else is said too."""
+    source = sample_model("phase_train")
+    assert "certificate:" not in bnfold("check", source, written / "net.onnx", *FAST).stdout
+    other = shutil.copytree(source, tmp_path / "other")
+    (other / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-150"\n')
+    meta = next(other.glob("*.meta"))
+    meta.write_bytes(meta.read_bytes() + b"\x9a\x06\x01x")  # a field of the proto that nobody knows
+    result = bnfold("check", other, written / "net.onnx", *FAST)
+    assert result.exit_code == 0
+    assert "certificate: model.ckpt-150 is not the source that the file was made from" in result.stdout
+    changed = _with_a_weight_off(written / "net.onnx", tmp_path / "changed.onnx")
+    result = bnfold("check", source, changed, *FAST)
+    assert "certificate: the model has been changed since it was written" in result.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -132,6 +134,38 @@ def test_ops_without_a_lowering_are_all_named_at_once():
     assert "FractionalMaxPool: FractionalMaxPool" in str(caught.value)
     assert "FractionalAvgPool: a, b" in str(caught.value)
     assert "register_op" in (caught.value.hint or "")
+
+
+def test_nodes_that_are_refused_are_all_named_at_once(monkeypatch):
+    """Also those behind another, in a branch, and those whose readers want what a refused node would give."""
+    monkeypatch.setattr(table, "_USERS", {})
+
+    @register_op("Softsign")
+    def lower(call):
+        raise call.refusal("it has no form here")
+
+    def build(x, flag):
+        first = tf.nn.softsign(x, name="first")
+        second = tf.nn.softsign(tf.transpose(tf.nn.relu(first), [0, 2, 1, 3]), name="second")
+        inside = tf.cond(flag, lambda: tf.nn.softsign(x * 2.0, name="inside"), lambda: x)
+        return second, inside
+
+    with pytest.raises(ExportError, match="nodes without an ONNX form") as caught:
+        export(inference_graph(build, {**IMAGE, "flag": np.bool_(True)}))
+    for name in ("first", "second", "inside"):
+        assert re.search(rf"{name}\w* is a Softsign without an ONNX form: it has no form here", str(caught.value))
+    assert "--output" in (caught.value.hint or "")
+
+
+def test_node_is_refused_in_its_own_words_when_it_is_the_only_one(monkeypatch):
+    monkeypatch.setattr(table, "_USERS", {})
+
+    @register_op("Softsign")
+    def lower(call):
+        raise call.refusal("it has no form here")
+
+    with pytest.raises(ExportError, match=r"^only is a Softsign without an ONNX form: it has no form here"):
+        export(inference_graph(lambda x: tf.nn.relu(tf.nn.softsign(x, name="only")), IMAGE))
 
 
 def test_op_is_lowered_by_its_user_when_registered(monkeypatch):
