@@ -89,10 +89,12 @@ class Follows(Placement):
     form_storing = form_reading
 
     def _keeps_rank(self, graph: Graph, node: Node, rank: int) -> bool:
-        """A Gather of one item takes an axis away, and is no op that follows."""
+        """A Gather of one item takes an axis away, and is no op that follows; nor is what has an input of any rank."""
         if len(graph.shape_of(node.output) or ()) != rank:
             return False
-        return self.data is None or all(len(graph.shape_of(node.inputs[i]) or ()) == rank for i in self.data)
+        if self.data is None:
+            return all(graph.shape_of(tensor) is not None for tensor in node.inputs)
+        return all(len(graph.shape_of(node.inputs[i]) or ()) == rank for i in self.data)
 
     def _can(self, graph: Graph, node: Node) -> bool:
         if any(node.attrs.get(name) for name in self.unset):

@@ -108,7 +108,9 @@ def test_complex_arithmetic_is_the_same(dtype):
 
 
 def test_add_n_is_the_same_when_there_are_many_or_one():
-    assert_lowers(lambda x, y: [tf.add_n([x, y, x]), tf.add_n([y])], {"x": random(3), "y": random(3, seed=1)})
+    feeds = {"x": random(3), "y": random(3, seed=1)}
+    assert_lowers(lambda x, y: [tf.add_n([x, y, x]), tf.add_n([y])], feeds)
+    assert_lowers(lambda x, y: tf.raw_ops.AccumulateNV2(inputs=[x, y, x], shape=[3]), feeds)
 
 
 def test_strings_are_joined_when_the_opset_can():

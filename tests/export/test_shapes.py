@@ -104,6 +104,32 @@ def test_select_is_the_same(dtype):
     assert_lowers(build, {"c": random(2, 3) > 0, "x": x}, dynamic=True)
 
 
+SHAPED = [(3,), (3, 2, 4, 6), ()]
+"""Of conditions for values of the second of these shapes."""
+
+
+@pytest.mark.parametrize("shape", SHAPED)
+def test_select_is_the_same_when_only_the_run_tells_its_ranks(shape):
+    """A shape of unknown length gives a tensor of unknown rank."""
+
+    def build(c, c_shape, x, x_shape):
+        condition, values = tf.reshape(c, c_shape), tf.reshape(x, x_shape)
+        known = tf.reshape(c, shape)
+        pairs = [(condition, values), (known, values), (condition, tf.reshape(x, SHAPED[1]))]
+        return [tf.reshape(raw.Select(condition=p, x=v, y=-v), [-1]) for p, v in pairs]
+
+    def between_convolutions(c, c_shape, x):
+        y = tf.nn.conv2d(tf.reshape(x, SHAPED[1]), random(2, 3, 6, 6), 1, "SAME")
+        y = raw.Select(condition=tf.reshape(c, c_shape), x=y, y=-y)
+        return tf.nn.conv2d(y, random(1, 1, 6, 2), 1, "SAME")
+
+    condition = np.resize([True, False, True, True, False], int(np.prod(shape)))
+    feeds = {"c": condition, "c_shape": np.array(shape, np.int32), "x": random(144)}
+    unknown = {"c": (None,), "c_shape": (None,), "x_shape": (None,)}
+    assert_lowers(build, feeds | {"x_shape": np.array(SHAPED[1], np.int32)}, shapes=unknown, opsets=(13, 18))
+    assert_lowers(between_convolutions, feeds, shapes=unknown)
+
+
 @pytest.mark.parametrize("dtype", [*NUMBERS[1:], "bool"])
 def test_places_that_are_not_zero_are_found(dtype):
     x = random(3, 4, low=-1, high=3).astype(dtype) if not dtype.startswith("u") else random(3, 4, low=0).astype(dtype)

@@ -51,7 +51,7 @@ def lower_product(call: Call) -> str:
     return call.widened("Mul", *call.inputs())
 
 
-@lowers("AddN", dtypes=COMPLEX_TOO, placement=FOLLOWS)
+@lowers("AddN", "AccumulateNV2", dtypes=COMPLEX_TOO, placement=FOLLOWS)
 def lower_add_n(call: Call) -> str:
     total = call.input(0)
     for index in range(1, call.arity):
