@@ -33,7 +33,7 @@ def choose_inputs(graph: Graph, outputs: Iterable[str], parts: Anatomy, fed: Ite
     fed : iterable of str
         Tensors that the user feeds: what they lead to is computed, also by ops that elsewhere bring data in.
     """
-    outputs = list(outputs)
+    outputs, fed = list(outputs), set(fed)
     computed = graph.descendants(fed)
     forward = graph.topological(outputs, stop=_sources(graph, parts, computed))
     names = {node.name for node in forward}
@@ -42,7 +42,9 @@ def choose_inputs(graph: Graph, outputs: Iterable[str], parts: Anatomy, fed: Ite
         if node_name(tensor) not in computed and (choice := _entry(graph, tensor, parts)) is not None:
             entries.setdefault(tensor, choice)
     chosen = _after_augmentation(graph, list(entries.values()), names, outputs, parts, computed)
-    chosen = [_behind_split(graph, _with_batch(graph, choice, names), names) for choice in chosen]
+    chosen = [_with_batch(graph, choice, names) for choice in chosen]
+    if parts.layers:  # without any, there are no towers either
+        chosen = [choice if choice.tensor in fed else _behind_split(graph, choice, names) for choice in chosen]
     unused = [tensor for tensor in parts.sources if tensor not in entries and _is_candidate(parts.graph, tensor)]
     return Choices(tuple(chosen), tuple(unused)[:RUNNERS])
 

@@ -88,12 +88,17 @@ def with_variables() -> None:
     v1.train.Saver()
 
 
+def part_of_a_split() -> None:
+    tf.exp(tf.split(numbers(), 2)[0], name="y")
+
+
 ENDS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "there is one": (one, ["y:0"]),
     "one op has several": (several_of_one_op, ["parts:0", "parts:1", "parts:2"]),
     "several ops end the graph": (several_ops, ["first:0", "second:0"]),
     "a constant has no part in the inputs": (beside_a_constant, ["y:0"]),
     "a summary alone reads it": (summarised, ["y:0"]),
+    "half of the rows are read": (part_of_a_split, ["y:0"]),
     "another has to wait": (waited_for, ["y:0"]),
     "variables are saved and updated": (with_variables, ["y:0"]),
 }

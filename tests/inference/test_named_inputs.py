@@ -91,3 +91,10 @@ def test_random_numbers_stay_in_the_model_when_they_join_what_the_user_feeds(tmp
     [result] = session.run(None, {"x:0": X})
     assert result.shape == X.shape
     assert ((result - X >= -EXACT) & (result - X <= 1 + EXACT)).all()
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["alone", "before a layer"])
+def test_input_is_the_whole_when_one_part_of_it_is_read(tmp_path: Path, wide: bool) -> None:
+    """Unless it is named, the part that one tower of several reads would be the input."""
+    kernel = np.float32([[1, -2], [3, 0.5], [-1, 4]])
+    converted(tmp_path, lambda x: tf.split(x, 2)[1] @ kernel if wide else tf.split(x, 2)[1] * 3.0, {"x": X})
