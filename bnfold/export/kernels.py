@@ -50,6 +50,7 @@ KERNELS: dict[str, frozenset[str]] = {
 _SINCE = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (14, frozenset({"int8", "int16", "uint8", "uint16"}))),
     "Relu": (14, frozenset({"int8", "int16", "int32", "int64"})),
+    "CumSum": (14, frozenset({"float16"})),
 }
 """The opset since which an op takes some of its dtypes."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime
 import pytest
-from harness import assert_lowers, random
+from harness import assert_lowers, assert_same, check_file, inference_graph, random
 
+from bnfold.export import export
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -23,6 +25,29 @@ def test_top_k_is_the_same(dtype):
 def test_top_k_is_the_same_when_k_is_computed():
     feeds = [{"x": random(2, 3, 7), "k": np.array(k, np.int32)} for k in (0, 1, 7)]
     assert_lowers(lambda x, k: tf.math.top_k(x, k), *feeds, dynamic=True)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 7)])
+def test_top_k_of_old_graphs_is_the_same(shape):
+    """Its k is an attribute; TensorFlow reads it in graphs of version 6 and before, but has lost the kernel."""
+
+    def build(x):
+        graph_def = tf.compat.v1.GraphDef()
+        graph_def.versions.producer = 6
+        graph_def.node.add(name="x", op="Placeholder").attr["dtype"].type = tf.float32.as_datatype_enum
+        node = graph_def.node.add(name="top", op="TopK", input=["x"])
+        node.attr["T"].type = tf.float32.as_datatype_enum
+        node.attr["k"].i, node.attr["sorted"].b = 3, True
+        return tf.import_graph_def(graph_def, {"x:0": x}, ["top:0", "top:1"], name="old")
+
+    x = random(*shape)
+    order = np.argsort(-x, axis=-1)[..., :3].astype(np.int32)
+    for opset in (13, 18):
+        model = export(inference_graph(build, {"x": x}), opset=opset)
+        check_file(model)
+        values, indices = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x:0": x})
+        assert_same(indices, order)
+        assert_same(values, np.take_along_axis(x, order, -1), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

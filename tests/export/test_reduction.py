@@ -48,6 +48,8 @@ def test_reduction_is_the_same_over_computed_axes_when_the_opset_has_them_as_att
     x = random(2, 3, 4) > 0 if op in ("All", "Any") else random(2, 3, 4)
     feeds = [{"x": x, "axes": np.int32(axes)} for axes in ([0, 2], [-2, -1], [1])]
     assert_lowers(build, *feeds, dynamic=True, opsets=(13, 17))
+    none = lambda x, axes: getattr(raw, op)(input=x, axis=axes, keep_dims=True)  # noqa: E731
+    assert_lowers(none, {"x": x, "axes": np.int32([])}, dynamic=True, opsets=(13, 18))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])

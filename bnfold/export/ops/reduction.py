@@ -111,6 +111,8 @@ def _one_after_another(call: Call, value: str, dtype: DType, onnx: str, axes: In
         kept = step("Concat", step("Slice", shape, start, axis), call.ints([1]), behind, axis=0)
         return (step("Reshape", result, kept),)
 
+    if onnx == "ReduceL2":
+        value = call.emit("Abs", value)  # for there may be no axes
     (result,) = repeated(call, run_time_shape(call, axes.name).name, [(value, TensorType(dtype, None))], write)
     if call.attr("keep_dims"):
         return result
