@@ -179,7 +179,7 @@ class _Walk:
     def visit_select(self, node: Node) -> None:
         predicate, yes, no = self.resolved_inputs(node)
         value = self.values.get(predicate)
-        if value is not None and value.size == 1:
+        if value is not None and value.size == 1 and (value.ndim == 0 or node.op == "Select"):  # SelectV2 broadcasts
             self.stand_in(node.output, yes if bool(value.item()) else no, node.inputs[0])
 
     def visit_branching(self, node: Node) -> None:

@@ -204,3 +204,44 @@ def test_complex_numbers_are_moved(move):
 def test_positions_of_complex_numbers_are_found():
     feeds = {"x": np.float32([0, 0, 2]), "y": np.float32([0, -1, 0])}
     assert_lowers(lambda x, y: tf.where(tf.complex(x, y)), feeds)
+
+
+def of_unknown_rank(build, feeds, rank):
+    """As `assert_lowers`, on tensors whose rank is not known: reshaped as is fed. The result has ``rank``."""
+    names = list(feeds)
+    fed = {**feeds, **{f"{name}_shape": np.int32(np.shape(feeds[name])) for name in names}}
+
+    def hidden(*tensors):
+        values, sizes = tensors[: len(names)], tensors[len(names) :]
+        return tf.ensure_shape(build(*map(tf.reshape, values, sizes)), (None,) * rank)
+
+    assert_lowers(hidden, fed, shapes={f"{name}_shape": (None,) for name in names}, opsets=(13, 18))
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+def test_one_hot_of_an_unknown_rank_is_the_same(axis):
+    feeds = {"x": np.int32([[1, 3], [-1, 0], [2, 2]])}
+    of_unknown_rank(lambda x: tf.one_hot(x, 4, 5.0, -1.0, axis=axis), feeds, 3)
+
+
+def test_entries_of_an_unknown_rank_are_turned_and_reversed():
+    feeds = {"x": random(3, 4, 5)}
+    of_unknown_rank(lambda x: tf.roll(x, [1, -2], [0, -1]), feeds, 3)
+    lengths = {**feeds, "l": np.int32([2, 0, 4])}
+    of_unknown_rank(lambda x, i: tf.reverse_sequence(x, i, 1, batch_axis=0), lengths, 3)
+    of_unknown_rank(lambda x, i: tf.reverse_sequence(x, i, 2, batch_axis=0), lengths, 3)
+    of_unknown_rank(
+        lambda x, i: tf.reverse_sequence(x, i, 0, batch_axis=2), {**feeds, "l": np.int32([2, 0, 3, 1, 3])}, 3
+    )
+
+
+def test_parts_of_an_unknown_rank_are_dealt_out_and_put_together():
+    feeds = {"x": random(2, 2, 3), "p": np.int32([[0, 2], [1, 0]])}
+    of_unknown_rank(lambda x, p: tf.concat(tf.dynamic_partition(x, p, 3), 0), feeds, 2)
+    of_unknown_rank(lambda x, p: tf.dynamic_stitch([p], [x]), {**feeds, "p": np.int32([[0, 3], [1, 2]])}, 2)
+    of_unknown_rank(lambda x, p: tf.gather(x, p, axis=1, batch_dims=1), {**feeds, "p": np.int32([[0, 1], [1, 1]])}, 3)
+
+
+def test_numbers_of_an_unknown_rank_are_places():
+    of_unknown_rank(lambda i: tf.unravel_index(i, [3, 4]), {"i": np.int32(7)}, 1)
+    of_unknown_rank(lambda i: tf.unravel_index(i, [3, 4]), {"i": np.int32([7, 2])}, 2)

@@ -160,3 +160,12 @@ def test_names_in_a_branch_are_told_apart_when_nodes_beside_it_have_them() -> No
     inlined = inline_branch(graph, "if", "f")
     assert [graph[name].op for name in inlined.nodes] == ["Exp", "Abs"]
     assert len({*inlined.nodes, "if/a"}) == 3
+
+
+def test_select_stays_when_its_predicate_gives_it_a_shape():
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder("float32", [], name="x")
+        y = tf.where(tf.constant([True]), x, 2.0)
+    typed = from_graph_def(graph.as_graph_def())
+    resolved = resolve(typed, {}, [y.name])
+    assert run(resolved.graph, [resolved.renamed.get(y.name, y.name)], {"x:0": np.float32(3)})[0].shape == (1,)

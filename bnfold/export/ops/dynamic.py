@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnfold.export.call import Call
 from bnfold.export.carry import moved
-from bnfold.export.ints import Ints, input_ints, joined, sizes_of
+from bnfold.export.ints import Ints, input_ints, joined, run_time_shape, shape_of, sizes_of
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.table import ALL, COMPLEX, lowers
 
@@ -14,10 +14,10 @@ ANY = (*ALL, *COMPLEX)
 @lowers("DynamicPartition", dtypes=ANY)
 def lower_dynamic_partition(call: Call) -> tuple[str, ...]:
     """Part p is the rows whose number is p."""
-    rank, data = call.rank(1), call.input(0)
+    shape, data = call.shape(1), call.input(0)
     numbers = input_ints(call, 1)
-    if rank != 1:
-        rest = sizes_of(call, 0, range(rank, call.rank()))
+    if shape is None or len(shape) != 1:
+        rest = _row_shape(call, 1, 0)
         data = call.emit("Reshape", data, joined(call, [-1], rest, [2] if is_complex(call) else []).name)
         numbers = numbers.vector()
     return tuple(
@@ -42,8 +42,16 @@ def lower_dynamic_stitch(call: Call) -> str:
 
 def _rest(call: Call, count: int) -> Ints:
     """The shape of a row, as the first data tensor that is known well enough says."""
-    for index in range(count):
-        if call.shape(index) is not None and call.shape(count + index) is not None:
-            rest = sizes_of(call, count + index, range(call.rank(index), call.rank(count + index)))
-            return joined(call, rest, [2] if is_complex(call, count + index) else [])
-    raise call.refusal("the rank of its indices is not known")
+    known = [i for i in range(count) if call.shape(i) is not None and call.shape(count + i) is not None]
+    index = known[0] if known else 0
+    rest = _row_shape(call, index, count + index)
+    return joined(call, rest, [2] if is_complex(call, count + index) else [])
+
+
+def _row_shape(call: Call, numbers: int, data: int) -> Ints:
+    """The shape of what input ``data`` has for each entry of input ``numbers``."""
+    shape = call.shape(numbers)
+    if shape is not None and call.shape(data) is not None:
+        return sizes_of(call, data, range(len(shape), call.rank(data)))
+    rank = run_time_shape(call, run_time_shape(call, call.input(numbers)).name) if shape is None else len(shape)
+    return shape_of(call, data).entries(rank)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnfold.export.call import Call
 from bnfold.export.carry import moved
-from bnfold.export.ints import Ints, as_ints, counted, input_ints, joined, size_of, strides_of
+from bnfold.export.ints import Ints, as_ints, counted, input_ints, joined, run_time_shape, size_of, strides_of
 from bnfold.export.kernels import widening
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import FOLLOWS, Follows
@@ -124,7 +124,13 @@ def lower_unravel_index(call: Call) -> str:
     sizes, numbers = input_ints(call, 1), input_ints(call, 0)
     known = call.shape(1)
     strides = strides_of(call, sizes, None if known is None else known[0])
-    if call.shape(0) != ():
+    shape = call.shape(0)
+    if shape != ():
         strides, sizes = strides.expanded(1), sizes.expanded(1)
-    result = (numbers // strides) % sizes
+    if shape is None:
+        flat = (numbers.vector() // strides) % sizes
+        whole = joined(call, run_time_shape(call, strides.name).entries(0, 1), run_time_shape(call, numbers.name))
+        result = Ints(call, call.emit("Reshape", flat.name, whole.name))
+    else:
+        result = (numbers // strides) % sizes
     return result.name if call.out_dtype() == INT64 else call.cast(result.name, call.out_dtype())

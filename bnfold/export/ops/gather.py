@@ -30,6 +30,8 @@ def lower_gather_v2(call: Call) -> str:
             raise call.refusal("its axis is computed at run time, and it has batch axes")
         return _along_computed_axis(call)
     axis = int(known.reshape(()))
+    if batch and call.shape() is None and axis == batch:
+        return _rows(call, call.input(0), batch)
     if batch:
         return _batched(call, axis % call.rank(), batch)
     return _gathered(call, axis)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bnfold.export.call import Call
 from bnfold.export.carry import moved
-from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape
-from bnfold.export.table import ALL, NUMBERS, lowers
-from bnfold.graph.dtypes import INT64
+from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape, shape_of, strides_of
+from bnfold.export.ops.complex import is_complex
+from bnfold.export.table import ALL, COMPLEX, NUMBERS, lowers
+from bnfold.graph.dtypes import INT64, STRING
 
 
 def _rows_of(call: Call, values: Ints, splits: Ints) -> Ints:
@@ -41,29 +42,34 @@ def _places(call: Call, levels: list[Ints]) -> tuple[Ints, Ints]:
 @lowers("RaggedTensorToSparse", dtypes=ALL)
 def lower_ragged_to_sparse(call: Call) -> tuple[str, str, str]:
     """Inputs: the splits of each level, the outermost first, then the values."""
-    if call.rank(call.arity - 1) != 1:
-        raise call.refusal("its values are tensors")
-    places, shape = _places(call, [input_ints(call, index) for index in range(call.arity - 1)])
-    return places.name, call.input(call.arity - 1), shape.name
+    last = call.arity - 1
+    places, shape = _places(call, [input_ints(call, index) for index in range(last)])
+    if call.rank(last) == 1:
+        return places.name, call.input(last), shape.name
+    inner = shape_of(call, last).entries(1)
+    size, count = inner.product(), run_time_shape(call, places.name)[0]
+    each = counted(call, 0, count * size)
+    within = (each % size).expanded(1) // strides_of(call, inner, call.rank(last) - 1) % inner
+    whole = call.emit("Concat", places.take(each // size).name, within.name, axis=1)
+    return whole, call.emit("Reshape", call.input(last), call.ints([-1])), joined(call, shape, inner).name
 
 
-@lowers("RaggedTensorToTensor", dtypes=ALL)
+@lowers("RaggedTensorToTensor", dtypes=(*ALL, *COMPLEX))
 def lower_ragged_to_tensor(call: Call) -> str:
     """Each row is filled up with the default, and cut or filled further to the shape asked for (-1: as it is)."""
     levels, dtype = _levels(call), call.dtype(1)
     places, ragged = _places(call, levels)
     inner = Ints(call, call.emit("Shape", call.input(1))).entries(1)
     natural = joined(call, ragged, inner)
-    base = moved(call, "Expand", [call.input(2), natural.name], dtype)
-    filled = moved(call, "ScatterND", [base, places.name, call.input(1)], dtype, values=(0, 2))
     asked = input_ints(call, 0)
-    if call.shape(0) == () or (asked.known is not None and (asked.known < 0).all()):
-        return filled
-    target = (asked < 0).where(natural, asked)
-    missing = (target - natural).at_least(0)
-    none = missing * 0
-    padded = moved(call, "Pad", [filled, joined(call, none, missing).name, call.input(2)], dtype, values=(0, 2))
-    return call.emit("Slice", padded, none.name, target.name)
+    if is_complex(call, 1) and call.shape(0) != ():
+        asked = joined(call, asked, [-1])
+    as_it_is = call.shape(0) == () or (asked.known is not None and (asked.known < 0).all())
+    target = natural if as_it_is else (asked < 0).where(natural, asked)
+    room = natural if as_it_is else natural.at_least(target)
+    base = moved(call, "Expand", [call.input(2), room.name], dtype)
+    filled = moved(call, "ScatterND", [base, places.name, call.input(1)], dtype, values=(0, 2))
+    return filled if as_it_is else call.emit("Slice", filled, (target * 0).name, target.name)
 
 
 def _levels(call: Call) -> list[Ints]:
@@ -121,16 +127,31 @@ def _picked(call: Call, name: str, row: Ints) -> str:
 
 
 @lowers("RaggedGather", dtypes=ALL)
-def lower_ragged_gather(call: Call) -> tuple[str, str]:
-    """Whole rows, in the order of a vector of indices: inputs are splits, values and indices."""
-    if call.attr("PARAMS_RAGGED_RANK") != 1 or call.rank(2) != 1:
-        raise call.refusal("its rows are ragged themselves, or its indices no vector")
-    old, indices = input_ints(call, 0), input_ints(call, 2)
-    lengths = _lengths(old).take(indices)
-    splits = joined(call, [0], Ints(call, call.emit("CumSum", lengths.name, call.scalar(0, INT64))))
-    at = counted(call, 0, splits[-1])
-    row = _rows_of(call, at, splits)
-    source = old.take(indices).take(row) + at - splits.take(row)
-    values = call.emit("Gather", call.input(1), source.name, axis=0)
-    target = call.out_dtype(0)
-    return splits.name if target == INT64 else call.cast(splits.name, target), values
+def lower_ragged_gather(call: Call) -> tuple[str, ...]:
+    """Whole rows: inputs are the splits of each level, the values, and the indices, whose own axes come first.
+
+    The rows that are picked at one level are runs of rows at the next.
+    """
+    depth = call.attr("PARAMS_RAGGED_RANK")
+    positions = input_ints(call, depth + 1)
+    rows = positions.vector()
+    results = [_uniform(call, positions, axis) for axis in range(1, call.rank(depth + 1))]
+    for level in range(depth):
+        old = input_ints(call, level)
+        lengths = _lengths(old).take(rows)
+        splits = joined(call, [0], Ints(call, call.emit("CumSum", lengths.name, call.scalar(0, INT64))))
+        at = counted(call, 0, splits[-1])
+        row = _rows_of(call, at, splits)
+        rows = old.take(rows).take(row) + at - splits.take(row)
+        results.append(splits)
+    target, dtype = call.out_dtype(0), call.dtype(depth)
+    outer = [split.name if target == INT64 else call.cast(split.name, target) for split in results]
+    if dtype == STRING:  # of which onnxruntime's Gather (1.31) moves only the first of each row
+        return *outer, call.emit("GatherND", call.input(depth), rows.expanded(1).name)
+    return *outer, call.emit("Gather", call.input(depth), rows.name, axis=0)
+
+
+def _uniform(call: Call, positions: Ints, axis: int) -> Ints:
+    """The splits of rows that all have the size of ``axis`` of the indices."""
+    shape = shape_of(call, call.attr("PARAMS_RAGGED_RANK") + 1)
+    return counted(call, 0, shape.entries(0, axis).product() + 1) * shape[axis]
