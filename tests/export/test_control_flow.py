@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 import pytest
 from harness import assert_lowers, body_of, inference_graph, op_types, random
 
@@ -57,20 +56,6 @@ def test_if_is_the_same_when_the_predicate_is_a_number():
         return tf.raw_ops.If(cond=n, input=[x], Tout=[tf.float32], then_branch=then, else_branch=other)[0]
 
     assert_lowers(build, *({"x": random(2, 3), "n": np.array(n, np.int32)} for n in (0, 5, -1)))
-
-
-def test_if_is_the_same_when_one_branch_is_a_constant_that_infer_has_tied(control_flow, tmp_path):
-    """The pivot reads the predicate itself, the other Switches an Identity of it."""
-    with tf.Graph().as_default() as graph:
-        x = tf.compat.v1.placeholder(tf.float32, (3,), "x")
-        positive = tf.greater(tf.reduce_sum(x), 0.0)
-        tf.identity(tf.compat.v1.cond(positive, lambda: tf.constant([2.0, -1.0, 4.0]), lambda: x * 2.0 - 1.0), "y")
-    (tmp_path / "cond.pb").write_bytes(graph.as_graph_def().SerializeToString())
-    model = export(infer(load(tmp_path / "cond.pb"), inputs={"x": None}, outputs=["y"]))
-    assert op_types(model).count("If") == 1
-    runtime = onnxruntime.InferenceSession(model.SerializeToString())
-    for value, expected in (([1, 2, 3], [2, -1, 4]), ([1, -2, 0.5], [1, -5, 0])):
-        np.testing.assert_array_equal(runtime.run(None, {"x:0": np.float32(value)})[0], np.float32(expected))
 
 
 @pytest.mark.parametrize("branches", [1, 2, 4])
@@ -160,7 +145,45 @@ def test_convolution_in_a_loop_is_the_same():
 
 def test_missing_ops_are_all_named_when_they_are_in_branches():
     def build(x):
-        return tf.cond(x[0] > 0, lambda: tf.raw_ops.Betainc(a=x, b=x, x=x), lambda: tf.raw_ops.Zeta(x=x, q=x))
+        return tf.cond(
+            x[0] > 0,
+            lambda: tf.raw_ops.IgammaGradA(a=x, x=x),
+            lambda: tf.raw_ops.RandomGammaGrad(alpha=x, sample=x),
+        )
 
-    with pytest.raises(ExportError, match=r"(?s)Betainc.*Zeta"):
+    with pytest.raises(ExportError, match=r"(?s)IgammaGradA.*RandomGammaGrad"):
         export(inference_graph(build, {"x": random(3)}))
+
+
+# What TensorFlow's optimiser makes of a Case
+
+
+def switched(x, index, branches):
+    """A _SwitchN on ``index`` and a Merge of what ``branches`` do with its outputs."""
+    graph = tf.compat.v1.get_default_graph()
+    attrs = {
+        "T": tf.compat.v1.AttrValue(type=x.dtype.as_datatype_enum),
+        "num_outs": tf.compat.v1.AttrValue(i=len(branches)),
+    }
+    parts = graph.create_op("_SwitchN", [x, index], [x.dtype] * len(branches), attrs=attrs, name="switch").outputs
+    return tf.raw_ops.Merge(inputs=[branch(part) for branch, part in zip(branches, parts, strict=True)]).output
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_case_is_the_same_when_it_was_made_of_switches(count):
+    branches = [lambda part, k=k: part * (k + 1.0) - k for k in range(count)]
+    feeds = [{"x": random(3), "index": np.array(index, np.int32)} for index in (0, count - 1, -1, count + 2)]
+    model = assert_lowers(lambda x, index: switched(x, index, branches), *feeds)
+    assert "If" in op_types(model)
+    assert_lowers(lambda x, index: switched(switched(x, index, branches), index, branches), *feeds, dynamic=True)
+
+
+@pytest.mark.parametrize("default", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_switch_case_is_the_same_when_results_differ_in_shape(count, default):
+    def build(x, index):
+        branches = [lambda k=k: x[:k] * (k + 1.0) for k in range(count)]
+        return tf.switch_case(index, branches, default=(lambda: x - 1.0) if default else None)
+
+    feeds = [{"x": random(6), "index": np.array(index, np.int32)} for index in (0, count - 1, -1, count + 2)]
+    assert_lowers(build, *feeds)

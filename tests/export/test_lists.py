@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from harness import assert_lowers, body_of, op_types, random
 
+from bnfold.errors import ExportError
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -126,3 +127,51 @@ def test_mapping_is_the_same(control_flow):
     assert_lowers(lambda x: tf.map_fn(double, x), {"x": random(4, 3)}, rtol=1e-5)
     assert_lowers(lambda x: tf.scan(lambda a, row: a * 0.5 + row, x), {"x": random(4, 3)}, dynamic=True)
     assert_lowers(lambda x: tf.foldl(lambda a, row: a * 0.5 + row, x), {"x": random(4, 3)})
+
+
+# Items that differ
+
+
+def test_items_are_the_same_when_they_differ_in_length(control_flow):
+    def build(x, n):
+        written = tf.TensorArray(tf.float32, size=2, infer_shape=False, clear_after_read=False)
+        written = written.write(1, x[1:]).write(0, x[:1])
+        parts = tf.TensorArray(tf.float32, size=2, infer_shape=False, clear_after_read=False).split(x, n)
+        return written.concat(), written.read(1), written.size(), parts.read(0), parts.read(1), parts.size()
+
+    feeds = [{"x": random(4, 3), "n": np.array(lengths, np.int32)} for lengths in ([1, 3], [4, 0])]
+    assert_lowers(build, *feeds)
+    assert_lowers(build, *feeds, dynamic=True)
+
+
+def test_list_is_refused_when_a_loop_has_to_carry_items_that_differ():
+    def build(x):
+        parts = tf.TensorArray(tf.float32, size=2, infer_shape=False).split(x, [1, 3])
+        return tf.while_loop(lambda i, _: i < 2, lambda i, a: (i + 1, a + tf.reduce_sum(parts.read(i))), [0, 0.0])[1]
+
+    with pytest.raises(ExportError, match="TensorListGetItem"):
+        assert_lowers(build, {"x": random(4, 3)})
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_list_is_the_same_when_items_are_scattered_out_of_order(control_flow, dynamic):
+    def build(x, places):
+        some = tf.TensorArray(tf.float32, size=5).scatter([3, 1, 0, 4], x)
+        grown = tf.TensorArray(tf.float32, size=0, dynamic_size=True).scatter(places, x)
+        return some.stack(), grown.stack(), grown.size()
+
+    feeds = {"x": random(4, 3), "places": np.array([3, 1, 0, 2], np.int32)}
+    assert_lowers(build, feeds, dynamic=dynamic)
+
+
+def test_list_is_the_same_when_branches_write_to_it(control_flow):
+    def choice(row):
+        return tf.cond(row[0] > 0, lambda: row, lambda: -row)
+
+    def build(x):
+        step = lambda i, t: (i + 1, tf.cond(x[i, 0] > 0, lambda: t.write(i, x[i]), lambda: t.write(i, -x[i])))  # noqa: E731
+        written = tf.while_loop(lambda i, _: i < 4, step, [0, tf.TensorArray(tf.float32, size=4)])[1]
+        return tf.map_fn(choice, x), written.stack()
+
+    assert_lowers(build, {"x": random(4, 3)})
+    assert_lowers(build, {"x": random(4, 3)}, dynamic=True)

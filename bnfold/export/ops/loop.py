@@ -6,10 +6,11 @@ import numpy as np
 
 from bnfold.export.bodies import Arguments, inlined, needs, result_type
 from bnfold.export.call import Call
+from bnfold.export.ints import LARGEST
 from bnfold.export.loops import Loop, read_loop, same_tensor, stable_shapes, without_collections
 from bnfold.export.scope import Scope
 from bnfold.export.table import ALL, COMPLEX, lowers
-from bnfold.graph import Array, TensorType
+from bnfold.graph import Array, Shape, TensorType
 from bnfold.graph.dtypes import BOOL, INT64
 
 
@@ -115,10 +116,19 @@ def _filled(call: Call, loop: Loop, index: int, scanned: str) -> str:
         or (limits and from_zero and all(same_tensor(graph, count, limit) for limit in limits))
     ):
         return scanned
-    shape = call.emit("Shape", scanned)
-    written = call.emit("Slice", shape, call.ints([0]), call.ints([1]))
-    item = call.emit("Slice", shape, call.ints([1]), call.ints([2**63 - 1]))
+    written, item = _sizes(call, scanned, call.out_shape(index))
     length = call.emit("Reshape", call.cast(call.scope.read(count), INT64), call.ints([1]))
     missing = call.emit("Max", call.emit("Sub", length, written), call.ints([0]))
     zeros = call.emit("Expand", call.scalar(0, call.out_dtype(index)), call.emit("Concat", missing, item, axis=0))
     return call.emit("Concat", scanned, zeros, axis=0)
+
+
+def _sizes(call: Call, value: str, known: Shape | None) -> tuple[str, ...]:
+    """The first size of ``value``, and the others. Of a Slice of sizes ONNX' shape inference sometimes takes all."""
+    if call.opset >= 15:
+        return call.emit("Shape", value, start=0, end=1), call.emit("Shape", value, start=1)
+    shape = call.emit("Shape", value)
+    if known is not None and len(known) > 1:
+        return call.emit_many("Split", shape, call.ints([1, len(known) - 1]), axis=0, outputs=2)
+    bounds = [call.ints([bound]) for bound in (0, 1, LARGEST)]
+    return call.emit("Slice", shape, *bounds[:2]), call.emit("Slice", shape, *bounds[1:])

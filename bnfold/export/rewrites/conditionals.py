@@ -1,4 +1,4 @@
-"""TensorFlow 1's conditionals, Switch and Merge, become If.
+"""TensorFlow 1's conditionals, Switch and Merge, become If; those of an index, _SwitchN and Merge, become Case.
 
 Everything that a branch reads from around it comes through a Switch on the predicate; what its results are is read
 by a Merge. So a branch is what lies between them.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
+from functools import partial
 
+from bnfold.export.bodies import source
 from bnfold.export.rewrites import rewrites
 from bnfold.graph import DType, Function, FunctionRef, Graph, Node, TensorType, node_name, output_index
 from bnfold.graph.dtypes import BOOL, INT32
 
-SWITCHES = frozenset({"Switch", "RefSwitch"})
+SWITCHES = frozenset({"Switch", "RefSwitch", "_SwitchN"})
 MERGES = frozenset({"Merge", "RefMerge"})
 
 UNTYPED = "_untyped"
@@ -59,11 +61,15 @@ class Branch:
 
 @dataclass
 class Conditional:
-    """Merges of one predicate, and for each of them the branches for false and for true."""
+    """Merges of one predicate or index, and for each of them the branches, in the order of what it may be."""
 
     predicate: str
     merges: list[Node] = field(default_factory=list)
-    branches: list[tuple[Branch, Branch]] = field(default_factory=list)
+    branches: list[tuple[Branch, ...]] = field(default_factory=list)
+
+    @property
+    def ways(self) -> int:
+        return len(self.branches[0])
 
 
 def rewrite_conditionals(graph: Graph) -> bool:
@@ -79,33 +85,36 @@ def _innermost(graph: Graph) -> Conditional | None:
     """The first conditional none of whose branches holds another, with all the Merges written for it."""
     found: Conditional | None = None
     for node in graph.topological():
-        if node.op not in MERGES or len(node.inputs) != 2:
+        known = _branches(graph, node) if node.op in MERGES else None
+        if known is None:
             continue
-        pair = _branches(graph, node)
-        if pair is None:
-            continue
-        predicate, false, true = pair
+        predicate, branches = known
         if found is None:
             found = Conditional(predicate)
-        elif predicate != found.predicate or _scope(node) != _scope(found.merges[0]) or _reads(pair, found):
+        elif not _belongs(node, predicate, branches, found):
             continue
         found.merges.append(node)
-        found.branches.append((false, true))
+        found.branches.append(branches)
     return found
+
+
+def _belongs(node: Node, predicate: str, branches: tuple[Branch, ...], found: Conditional) -> bool:
+    same = predicate == found.predicate and len(branches) == found.ways and _scope(node) == _scope(found.merges[0])
+    return same and not _reads(branches, found)
 
 
 def _scope(node: Node) -> str:
     return node.name.rpartition("/")[0]
 
 
-def _reads(pair: tuple[str, Branch, Branch], found: Conditional) -> bool:
+def _reads(branches: tuple[Branch, ...], found: Conditional) -> bool:
     """Does a branch depend on a Merge that is already part of the conditional?"""
     names = {merge.name for merge in found.merges}
-    return any(names & {node_name(t) for t in branch.entries.values()} for branch in pair[1:])
+    return any(names & {node_name(t) for t in branch.entries.values()} for branch in branches)
 
 
-def _branches(graph: Graph, merge: Node) -> tuple[str, Branch, Branch] | None:
-    """Predicate, branch for false, branch for true; None if this is no plain conditional."""
+def _branches(graph: Graph, merge: Node) -> tuple[str, tuple[Branch, ...]] | None:
+    """Predicate or index, and the branches for what it may be; None if this is no plain conditional."""
     sides: dict[int, Branch] = {}
     predicates: set[str] = set()
     unknown: list[Branch] = []
@@ -119,11 +128,20 @@ def _branches(graph: Graph, merge: Node) -> tuple[str, Branch, Branch] | None:
         ((predicate, side),) = branch.predicates
         predicates.add(predicate)
         sides[side] = branch
-    if len(predicates) != 1 or len(sides) + len(unknown) != 2:
+    count = len(merge.inputs)
+    if len(predicates) != 1 or len(sides) + len(unknown) != count:
         return None
-    if unknown:  # a branch of constants alone is the other one
-        sides[1 - next(iter(sides))] = unknown[0]
-    return predicates.pop(), sides[0], sides[1]
+    predicate = predicates.pop()
+    if unknown and not _is_truth(graph, predicate):  # TensorFlow merges the branches of a Case in their order
+        return predicate, tuple(branch for branch in map(partial(_branch, graph), merge.inputs) if branch is not None)
+    missing = [side for side in range(count) if side not in sides]
+    sides.update(zip(missing, unknown, strict=True))  # a branch of constants alone is the other one
+    return predicate, tuple(sides[side] for side in range(count))
+
+
+def _is_truth(graph: Graph, predicate: str) -> bool:
+    known = graph.type_of(predicate)
+    return known is None or known.dtype == BOOL
 
 
 def _branch(graph: Graph, result: str) -> Branch | None:
@@ -136,7 +154,7 @@ def _branch(graph: Graph, result: str) -> Branch | None:
             return None
         if node.op in SWITCHES:
             branch.entries[tensor] = node.inputs[0]
-            branch.predicates.add((_origin(graph, node.inputs[1]), output_index(tensor)))
+            branch.predicates.add((source(graph, node.inputs[1]), output_index(tensor)))
         elif node.name not in branch.nodes:
             branch.nodes[node.name] = node
             stack.extend(node.inputs)
@@ -151,17 +169,8 @@ def _tied_to(graph: Graph, node: Node) -> set[tuple[str, int]]:
         pivot = graph.get(name)
         switch = graph.find_producer(pivot.inputs[0]) if pivot is not None and pivot.op == "Identity" else None
         if pivot is not None and switch is not None and switch.op in SWITCHES:
-            found.add((_origin(graph, switch.inputs[1]), output_index(pivot.inputs[0])))
+            found.add((source(graph, switch.inputs[1]), output_index(pivot.inputs[0])))
     return found
-
-
-def _origin(graph: Graph, predicate: str) -> str:
-    """What ``predicate`` renames: the pivots read it directly, the other Switches through an Identity, ``pred_id``."""
-    node = graph.find_producer(predicate)
-    while node is not None and node.op == "Identity":
-        predicate = node.inputs[0]
-        node = graph.find_producer(predicate)
-    return predicate
 
 
 def _replace(graph: Graph, found: Conditional) -> None:
@@ -170,16 +179,18 @@ def _replace(graph: Graph, found: Conditional) -> None:
     first = found.merges[0]
     dtypes = _dtypes(graph, found, captured)
     names = []
-    for side, suffix in ((1, "true"), (0, "false")):
-        function = _function(f"{first.name}/{suffix}", [pair[side] for pair in found.branches], captured, dtypes)
+    truth = _is_truth(graph, found.predicate)
+    for side in (1, 0) if truth else range(found.ways):
+        suffix = ("false", "true")[side] if truth else str(side)
+        function = _function(f"{first.name}/{suffix}", [way[side] for way in found.branches], captured, dtypes)
         function.graph.producer = max(graph.producer, SCALARS_HAVE_SHAPES)
         graph.functions[function.name] = function
         names.append(FunctionRef(function.name))
-    results = [merge.attrs["T"] for merge in found.merges]
-    attrs = {"Tcond": BOOL, "Tin": dtypes, "Tout": results, "output_shapes": [], UNTYPED: True}
-    attrs |= {"then_branch": names[0], "else_branch": names[1]}
-    name = graph.fresh_name(f"{first.name}/If")
-    choice = graph.add(Node(name, "StatelessIf", (found.predicate, *captured), attrs))
+    attrs = {"Tin": dtypes, "Tout": [merge.attrs["T"] for merge in found.merges], "output_shapes": [], UNTYPED: True}
+    attrs |= {"Tcond": BOOL, "then_branch": names[0], "else_branch": names[1]} if truth else {"branches": names}
+    op = "If" if truth else "Case"
+    name = graph.fresh_name(f"{first.name}/{op}")
+    choice = graph.add(Node(name, f"Stateless{op}", (found.predicate, *captured), attrs))
     for index, merge in enumerate(found.merges):
         known = graph.type_of(merge.output)
         if known is not None:
@@ -189,7 +200,7 @@ def _replace(graph: Graph, found: Conditional) -> None:
 
 def _put(graph: Graph, merge: Node, value: str, found: Conditional) -> None:
     """The Merge as an alias of ``value``; its output 1 says which input came through."""
-    if graph.readers(merge.tensor(1)):
+    if graph.readers(merge.tensor(1)) and _is_truth(graph, found.predicate):
         true_is = 1 if found.branches[found.merges.index(merge)][1].result == merge.inputs[1] else 0
         index = graph.add(
             Node(

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bnfold.export.bodies import source
-from bnfold.export.rewrites.stacks import Maker, Stack
+from bnfold.export.loops import RESERVED
+from bnfold.export.rewrites.stacks import Maker, Pieces, Stack
 from bnfold.graph import DType, Node, Shape
 from bnfold.graph.dtypes import INT32
 
@@ -96,7 +97,8 @@ def _reserved(site: Site, dtype: DType, count: str, shape: Shape | None, tensor:
         item = make.add("SelectV2", unknown, make.constant(1), sizes, T=INT32)
     else:
         item = make.constant(np.array([1 if size is None else size for size in shape or ()], np.int32))
-    site.new[output] = Stack(dtype, shape)
+    size = make.value(count)
+    site.new[output] = Stack(dtype, shape, reserved=None if size is None else int(size.item()))
     made = make.reserved(count, item, dtype)
     if shape is None:
         site.pending.append((made, item))
@@ -127,23 +129,44 @@ def from_tensor(site: Site) -> Result:
 def scatter_to_array(site: Site) -> Result:
     """Nearly always all items at once: ``unstack`` scatters to range(n)."""
     _, indices, values, _ = site.inputs
-    known = site.stack(3)
+    known = replace(site.stack(3), items=())
     shape = site.types(values)
     site.new[0] = replace(known, item=known.item if shape is None else shape[1:])
     if is_whole_range(site, indices):
         return (values,)
-    whole = site.make.reshaped(indices, [-1, 1], INT32)
-    fitted = _fitted_to_many(site, site.inputs[3], known, values)
-    return (site.make.add("TensorScatterUpdate", fitted, whole, values, T=known.dtype, Tindices=INT32),)
+    return (_scattered(site, site.inputs[3], known, values, indices),)
 
 
 @handles("TensorListScatterIntoExistingList")
 def scatter_to_list(site: Site) -> Result:
     stack, values, indices = site.inputs
-    known = site.new[0] = site.stack(0)
-    whole = site.make.reshaped(indices, [-1, 1], INT32)
-    fitted = _fitted_to_many(site, stack, known, values)
-    return (site.make.add("TensorScatterUpdate", fitted, whole, values, T=known.dtype, Tindices=INT32),)
+    known, shape = replace(site.stack(0), items=()), site.types(values)
+    site.new[0] = replace(known, item=known.item if shape is None else shape[1:])
+    return (_scattered(site, stack, replace(known, grows=True), values, indices),)
+
+
+def _scattered(site: Site, stack: str, known: Stack, values: str, indices: str) -> str:
+    """``stack`` with ``values`` at ``indices``, made longer where it grows and has no such index."""
+    make = site.make
+    length = make.length(stack, known.dtype)
+    if known.grows:
+        largest = make.add("Max", indices, make.constant([0]), T=INT32, Tidx=INT32, keep_dims=True)
+        length = make.add("Maximum", length, make.add("AddV2", largest, make.constant([1]), T=INT32), T=INT32)
+    if is_blank(site, stack):
+        whole = make.zeros(length, make.part(make.shape(values, known.dtype), 1, None), known.dtype)
+    else:
+        whole = _fitted_to_many(site, stack, known, values)
+        missing = make.add("Sub", length, make.length(whole, known.dtype), T=INT32)
+        whole = make.longer(whole, known, missing) if known.grows else whole
+    places = make.reshaped(indices, [-1, 1], INT32)
+    return make.add("TensorScatterUpdate", whole, places, values, T=known.dtype, Tindices=INT32)
+
+
+def is_blank(site: Site, stack: str) -> bool:
+    """Is nothing written to the list yet? Then the items may still have any shape."""
+    graph = site.make.graph
+    node = graph.find_producer(source(graph, stack))
+    return node is not None and RESERVED in node.attrs
 
 
 def _fitted_to_many(site: Site, stack: str, known: Stack, values: str) -> str:
@@ -186,100 +209,21 @@ def is_whole_range(site: Site, indices: str) -> bool:
 
 
 @handles("TensorListSplit")
-def split(site: Site) -> Result | None:
+def split(site: Site) -> Result:
     return _split(site, site.inputs[0], site.inputs[2], site.node.attrs["element_dtype"])
 
 
 @handles("TensorArraySplitV3")
-def split_to_array(site: Site) -> Result | None:
+def split_to_array(site: Site) -> Result:
     return _split(site, site.inputs[1], site.inputs[2], site.node.attrs["T"])
 
 
-def _split(site: Site, values: str, lengths: str, dtype: DType) -> Result | None:
-    """Only into parts of one length."""
-    sizes, shape = site.make.value(lengths), site.types(values)
-    if sizes is None or shape is None or not sizes.size or len(set(sizes.tolist())) != 1:
-        return None
-    if shape[1:].count(None) > 0:
-        return None
-    item = (int(sizes[0]), *(int(size) for size in shape[1:] if size is not None))
-    site.new[0] = Stack(dtype, item)
-    return (site.make.reshaped(values, [sizes.size, *item], dtype),)
-
-
-# Writing
-
-
-@handles("TensorListSetItem")
-def set_item(site: Site) -> Result:
-    stack, index, item = site.inputs
-    return _set(site, stack, index, item, grows=bool(site.node.attrs.get("resize_if_index_out_of_bounds")))
-
-
-@handles("TensorArrayWriteV3")
-def write(site: Site) -> Result:
-    _, index, item, stack = site.inputs
-    return _set(site, stack, index, item, grows=False)
-
-
-def _set(site: Site, stack: str, index: str, item: str, *, grows: bool) -> Result:
-    known = site.stacks[stack]
-    site.new[0] = replace(known, item=merged(known.item, site.types(item)))
-    if grows or known.grows:
-        return (_set_growing(site, stack, known, index, item),)
-    return (site.make.written(stack, known, index, item, of=stack),)
-
-
-def _set_growing(site: Site, stack: str, known: Stack, index: str, item: str) -> str:
-    """The list is made longer by zeros where it has no such index."""
-    make = site.make
-    length = make.length(stack, known.dtype)
-    needed = make.add("AddV2", make.vector(index), make.constant([1]), T=INT32)
-    missing = make.add("Sub", make.add("Maximum", needed, length, T=INT32), length, T=INT32)
-    return make.written(make.longer(stack, known, missing), known, index, item, of=stack)
-
-
-def merged(one: Shape | None, other: Shape | None) -> Shape | None:
-    if one is None or other is None or len(one) != len(other):
-        return one if one is not None else other
-    return tuple(a if a is not None else b for a, b in zip(one, other, strict=True))
-
-
-@handles("TensorListPushBack")
-def push_back(site: Site) -> Result:
-    stack, item = site.inputs
-    known = site.stack(0)
-    site.new[0] = replace(known, item=merged(known.item, site.types(item)))
-    return (site.make.appended(stack, known, item),)
-
-
-@handles("TensorListPopBack")
-def pop_back(site: Site) -> Result:
-    known = site.new[0] = site.stack(0)
-    rest = site.make.part(site.inputs[0], 0, -1, known.dtype)
-    last = site.make.taken(site.inputs[0], known, _last(site, known))
-    return rest, site.make.shaped(last, known.dtype, known.item)
-
-
-def _last(site: Site, known: Stack) -> str:
-    length = site.make.add("Sub", site.make.length(site.inputs[0], known.dtype), site.make.constant([1]), T=INT32)
-    return site.make.reshaped(length, [], INT32)
-
-
-@handles("TensorListResize")
-def resize(site: Site) -> Result:
-    make, known = site.make, site.stack(0)
-    site.new[0] = known
-    size = make.vector(site.inputs[1])
-    kept = make.add(
-        "StridedSlice", site.inputs[0], make.constant([0]), size, make.constant([1]), T=known.dtype, Index=INT32,
-        begin_mask=1, end_mask=0, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0,
-    )  # fmt: skip
-    missing = make.add("Sub", size, make.length(kept, known.dtype), T=INT32)
-    return (make.longer(kept, known, missing),)
-
-
-@handles("TensorListConcatLists")
-def concat_lists(site: Site) -> Result:
-    known = site.new[0] = site.stack(0)
-    return (site.make.joined(*site.inputs, dtype=known.dtype),)
+def _split(site: Site, values: str, lengths: str, dtype: DType) -> Result:
+    make, sizes, shape = site.make, site.make.value(lengths), site.types(values)
+    rest: Shape | None = None if shape is None else shape[1:]
+    if sizes is None or not sizes.size or len(set(sizes.tolist())) != 1:
+        site.new[0] = Pieces(dtype, None if rest is None else (None, *rest), lengths=lengths)
+        return (values,)
+    site.new[0] = Stack(dtype, None if rest is None else (int(sizes[0]), *rest))
+    dims = make.joined(make.constant([sizes.size, sizes[0]]), make.part(make.shape(values, dtype), 1, None))
+    return (make.add("Reshape", values, dims, T=dtype, Tshape=INT32),)

@@ -8,17 +8,19 @@ known, and ONNX' own ops on tensors do the work.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 
 import numpy as np
 
+from bnfold.errors import ExportError
 from bnfold.export.bodies import CALLS, calls
 from bnfold.export.loops import ITEM
 from bnfold.export.rewrites import rewrites
 from bnfold.export.rewrites.conditionals import UNTYPED
 from bnfold.export.rewrites.list_ops import Site
-from bnfold.export.rewrites.list_reads import LIST_OPS
+from bnfold.export.rewrites.list_reads import LIST_OPS, PIECEWISE
 from bnfold.export.rewrites.shapes import find_shapes
-from bnfold.export.rewrites.stacks import Maker, Stack
+from bnfold.export.rewrites.stacks import Maker, Pieces, Stack
 from bnfold.graph import Function, FunctionRef, Graph, Node, Shape, constant, node_name
 from bnfold.graph.evaluate import infer_types
 
@@ -68,6 +70,9 @@ class _Lists:
 
     def _rewrite_op(self, graph: Graph, node: Node, stacks: dict[str, Stack]) -> None:
         pending: list[tuple[str, str]] = []
+        if node.op not in PIECEWISE and any(isinstance(stacks.get(tensor), Pieces) for tensor in node.inputs):
+            self.refused = True
+            return
         site = Site(node, Maker(graph, node.name), stacks, graph.shape_of, pending)
         try:
             results = LIST_OPS[node.op](site)
@@ -98,12 +103,15 @@ class _Lists:
             stacks.update((node.tensor(index), stack) for index, stack in enumerate(known) if stack)
             graph.replace(node.with_attrs(T=dtypes))
         elif node.op in CALLS:
-            self._call(graph, node, known, stacks)
+            if any(isinstance(stack, Pieces) for stack in known):  # their items and lengths are out here
+                self.refused = True
+            else:
+                self._call(graph, node, known, stacks)
 
     def _call(self, graph: Graph, node: Node, known: Sequence[Stack | None], stacks: dict[str, Stack]) -> None:
         """If, Case or While: new functions in which the lists among the arguments are tensors."""
         first, attrs = CALLS[node.op]
-        kinds = tuple(known[first:])
+        kinds = tuple(stack and replace(stack, items=()) for stack in known[first:])
         shapes = [graph.shape_of(tensor) for tensor in node.inputs[first:]]
         ranks = tuple(None if s is None or stack else len(s) for s, stack in zip(shapes, kinds, strict=True))
         changes: dict[str, object] = {}
@@ -137,7 +145,8 @@ class _Lists:
         body, stacks = self._typed(function, kinds)
         self.rewrite(body, stacks)
         self.library[new] = Function(new, body, function.inputs, function.outputs)
-        return new, [stacks.get(tensor) for tensor in function.outputs]
+        results = [stacks.get(tensor) for tensor in function.outputs]
+        return new, [stack and replace(stack, items=()) for stack in results]  # the items are inside
 
     def _typed(self, function: Function, kinds: Sequence[Stack | None]) -> tuple[Graph, dict[str, Stack]]:
         body = function.graph.copy()
@@ -205,12 +214,24 @@ class _Lists:
 def _tells_rank(graph: Graph, node: Node) -> int | None:
     """The rank of the items, where ``node`` writes one to the list, or reads it whole."""
     if ITEM in node.attrs:
-        shape = graph.shape_of(node.attrs[ITEM][2])
+        shape = _shape_of_item(graph, node.attrs[ITEM][2])
         return None if shape is None else len(shape)
     if node.op == "EnsureShape":
         shape = graph.shape_of(node.output)
         return None if shape is None else len(shape) - 1
     return None
+
+
+def _shape_of_item(graph: Graph, item: str) -> Shape | None:
+    """The result of a branch that was Switch and Merge has a shape once its functions have been looked into."""
+    if (shape := graph.shape_of(item)) is not None or not any(UNTYPED in node.attrs for node in graph):
+        return shape
+    part = graph.pruned([item])
+    try:
+        find_shapes(part)
+    except ExportError:
+        return None
+    return part.shape_of(item)
 
 
 def _shape(stack: Stack) -> Shape | None:

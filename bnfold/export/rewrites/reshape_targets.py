@@ -26,7 +26,7 @@ def resolve_reshape_targets(graph: Graph, kept: Set[str]) -> None:
         return
     sizes = Sizes(graph)
     for node in open_ones:
-        if (found := sizes.reshaped(node)) is not None:
+        if node.output in graph.types and (found := sizes.reshaped(node)) is not None:
             _resolve(graph, sizes, node, found)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import replace
+from functools import reduce
 
 from bnfold.errors import ExportError
-from bnfold.export.bodies import CALLS
+from bnfold.export.bodies import CALLS, calls
 from bnfold.export.loops import common_shape
 from bnfold.export.rewrites import rewrites
 from bnfold.export.rewrites.conditionals import UNTYPED
@@ -76,13 +77,13 @@ def _while(graph: Graph, node: Node, library: dict[str, Function]) -> list[Shape
 
 
 def _if(graph: Graph, node: Node, library: dict[str, Function]) -> list[Shape | None]:
-    first, attrs = CALLS[node.op]
+    first, _ = CALLS[node.op]
     before = {index: graph.shape_of(tensor) for index, tensor in enumerate(node.inputs[first:])}
     results: list[list[Shape | None]] = []
-    for attr in attrs:
-        typed = _set_shapes(library, node.attrs[attr].name, before)
+    for name in calls(node):
+        typed = _set_shapes(library, name, before)
         results.append([typed.graph.shape_of(tensor) for tensor in typed.outputs])
-    return [common_shape(one, other) for one, other in zip(*results, strict=True)]
+    return [reduce(common_shape, shapes) for shapes in zip(*results, strict=True)]
 
 
 def _set_shapes(library: dict[str, Function], name: str, shapes: dict[int, Shape | None]) -> Function:

@@ -29,11 +29,30 @@ class Stack:
         Static shape of the items; None for an unknown rank.
     grows : bool
         Does writing beyond its end make it longer?
+    items : tuple of (int, str)
+        What was written so far, by index, where all of that is known: tensors of the graph that the list is in.
+    reserved : int or None
+        How many items it was made for.
     """
 
     dtype: DType
     item: Shape | None
     grows: bool = False
+    items: tuple[tuple[int, str], ...] = ()
+    reserved: int | None = None
+
+
+@dataclass(frozen=True)
+class Pieces(Stack):
+    """A list whose items differ: either all are known, or the tensor that stands for it has them one after another.
+
+    Attributes
+    ----------
+    lengths : str
+        An int64 vector; "" where the items are known.
+    """
+
+    lengths: str = ""
 
 
 class Maker:
@@ -70,6 +89,11 @@ class Maker:
         bounds = (self.constant([b]) for b in (start, end or 0, 1))
         masks = {"begin_mask": 0, "end_mask": int(end is None), **_NO_MASKS}
         return self.add("StridedSlice", tensor, *bounds, T=dtype, Index=INT32, **masks)
+
+    def between(self, tensor: str, start: str, end: str, dtype: DType) -> str:
+        """``tensor[start:end]``, the bounds being vectors of one."""
+        masks = {"begin_mask": 0, "end_mask": 0, **_NO_MASKS}
+        return self.add("StridedSlice", tensor, start, end, self.constant([1]), T=dtype, Index=INT32, **masks)
 
     def joined(self, *parts: str, dtype: DType = INT32) -> str:
         return self.add("ConcatV2", *parts, self.constant(0), N=len(parts), T=dtype, Tidx=INT32)
