@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ml_dtypes
 import numpy as np
+import onnxruntime
 import pytest
-from harness import assert_lowers, op_types, random
+from harness import assert_lowers, assert_same, inference_graph, op_types, random
 
+from bnfold.export import export
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -155,3 +157,13 @@ def test_relu_of_integers_is_the_same_in_every_opset(opset):
     for dtype in (np.int8, np.int32, np.int64):
         x = np.array([np.iinfo(dtype).max, np.iinfo(dtype).min, -1, 0, 5], dtype)
         assert_lowers(tf.nn.relu, {"x": x}, opsets=(opset,))
+
+
+@pytest.mark.parametrize("name", ["Softmax", "LogSoftmax"])
+def test_softmax_is_the_same_when_not_even_the_rank_is_known(name):
+    """ONNX' checker wants a shape of every input: onnxruntime alone judges."""
+    function = getattr(tf.raw_ops, name)
+    model = export(inference_graph(lambda x: function(logits=x), {"x": random(3, 4)}, shapes={"x": None}))
+    runtime = onnxruntime.InferenceSession(model.SerializeToString())
+    for x in (random(3, 4), random(2, 3, 5)):
+        assert_same(runtime.run(None, {"x:0": x})[0], function(logits=x).numpy())

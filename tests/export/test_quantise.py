@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime
 import pytest
-from harness import assert_lowers, op_types, random
+from harness import assert_lowers, assert_same, inference_graph, op_types, random
 
+from bnfold.export import export
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -118,3 +120,18 @@ def test_rounding_to_steps_is_the_same_when_of_another_dtype(dtype):
 def test_rounding_to_steps_is_zero_when_all_is_zero():
     build = lambda x: raw.QuantizeAndDequantizeV2(input=x, input_min=0.0, input_max=0.0)  # noqa: E731
     assert_lowers(build, {"x": np.zeros((2, 3), np.float32)})
+
+
+def test_fake_quant_of_channels_is_the_same_when_not_even_the_rank_is_known():
+    """ONNX' checker wants a shape of every input: onnxruntime alone judges."""
+    low, high = np.float32([-3, -0.5, -2]), np.float32([2, 3, 4])
+
+    def build(x, low=low, high=high):
+        return tf.quantization.fake_quant_with_min_max_vars_per_channel(x, low, high)
+
+    for known in ({}, {"low": low, "high": high}):
+        model = export(inference_graph(build, {"x": random(4, 3), **known}, shapes={"x": None}))
+        runtime = onnxruntime.InferenceSession(model.SerializeToString())
+        for x in (random(4, 3), random(2, 5, 6, 3, seed=1)):
+            (got,) = runtime.run(None, {"x:0": x} | {f"{name}:0": value for name, value in known.items()})
+            assert_same(got, build(x).numpy())

@@ -24,6 +24,7 @@ GRAPHS = {
     "blocks": lambda x: tf.nn.space_to_depth(x, 2),
     "resize": lambda x: tf.compat.v1.image.resize_bilinear(x, [5, 9]),
     "patches": lambda x: tf.image.extract_patches(x, [1, 3, 2, 1], [1, 2, 3, 1], [1, 1, 1, 1], "SAME"),
+    "reverse": lambda x: tf.nn.erosion2d(x, random(2, 3, 4), [1] * 4, "SAME", "NHWC", [1] * 4),
     "lrn": lambda x: tf.nn.lrn(x, 2),
 }
 

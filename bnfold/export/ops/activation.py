@@ -89,7 +89,8 @@ def lower_selu(call: Call) -> str:
 
 @lowers("Softmax", "LogSoftmax", dtypes=FLOATS, placement=FOLLOWS)
 def lower_softmax(call: Call) -> str:
-    return call.widened(call.op, call.input(0), axis=call.axis(-1))
+    axis = -1 if call.shape(0) is None else call.axis(-1)
+    return call.widened(call.op, call.input(0), axis=axis)
 
 
 @lowers("HardSigmoid", dtypes=FLOATS, placement=FOLLOWS, origin="relu6(x + 3) / 6: HardSigmoid")

@@ -42,7 +42,7 @@ def lower_fake_quant(call: Call) -> str:
 
 def _along_channels(call: Call, item: Reals) -> Reals:
     """A vector with one entry for each channel, so that it broadcasts."""
-    if not call.op.endswith("PerChannel"):
+    if not call.op.endswith("PerChannel") or call.shape(0) is None:  # then channels are last, and it does
         return item
     return item.reshaped([-1 if axis == call.axis(-1) else 1 for axis in range(call.rank(0))])
 
@@ -54,7 +54,9 @@ def _by_codes(call: Call, step: Array, zero: Array, lowest: int, highest: int) -
         bounds = (Reals(call, (bound - zero) * step) for bound in (lowest, highest))
         start, end = (_along_channels(call, bound) for bound in bounds)
         value = Reals(call, value).at_least(start).at_most(end).name
-    axis = call.axis(-1) if step.ndim else None
+    axis = None
+    if step.ndim:
+        axis = -1 if call.shape(0) is None else call.axis(-1)
     return _codes(call, value, step, zero.astype(np.uint8), axis)
 
 

@@ -68,7 +68,7 @@ def _implied(graph: Graph, node: Node) -> Iterator[tuple[str, int]]:
 
 
 _PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
-_KEEPS = _PADS | {"SpaceToBatchND", "BatchToSpaceND"}
+_KEEPS = _PADS | {"SpaceToBatchND", "BatchToSpaceND", "ReverseV2"}
 """Ops with more inputs than one whose output has the rank of the first."""
 
 
