@@ -56,3 +56,25 @@ def test_zeros_around_a_max_pool_stay_zeros_when_all_values_are_negative(opset):
         {"x": -1 - np.abs(random(2, 6, 8, 3))},
         opsets=(opset,),
     )
+
+
+@pytest.mark.parametrize("positive", [tf.nn.relu, lambda x: tf.concat([tf.nn.relu6(x), tf.square(x)], -1)])
+def test_zeros_around_a_max_pool_are_its_own_when_no_value_is_negative(positive):
+    def build(x):
+        padded = tf.pad(positive(x), [[0, 0], [1, 2], [2, 0], [0, 0]])
+        return tf.nn.max_pool(padded, (3, 4), (2, 3), "VALID")
+
+    model = assert_lowers(build, {"x": random(2, 9, 8, 3, low=-9, high=1)})
+    assert "Pad" not in op_types(model)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: tf.nn.max_pool(tf.pad(tf.nn.relu(x), [[0, 0], [3, 0], [0, 0], [0, 0]]), 3, 1, "VALID"),
+        lambda x: tf.nn.max_pool(tf.pad(tf.nn.elu(x), [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID"),
+        lambda x: tf.nn.max_pool(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID"),
+    ],
+)
+def test_zeros_around_a_max_pool_stay_when_they_may_win(build):
+    assert_lowers(build, {"x": random(2, 9, 8, 3, low=-9, high=-1)})

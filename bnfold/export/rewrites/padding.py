@@ -1,8 +1,10 @@
-"""Zeros put around an image for a convolution are the convolution's own padding."""
+"""Zeros put around an image for a convolution or a pool are its own padding."""
 
 from __future__ import annotations
 
 from collections.abc import Set
+
+import numpy as np
 
 from bnfold.export.rewrites import rewrites
 from bnfold.graph import Array, Graph, Node
@@ -24,6 +26,43 @@ def take_pads_into_convolutions(graph: Graph, kept: Set[str]) -> None:
         attrs = {"padding": "EXPLICIT", "explicit_paddings": flat}
         graph.replace(node.with_inputs([pad.inputs[0], *node.inputs[1:]]).with_attrs(**attrs))
         graph.remove(pad.name)
+
+
+_POSITIVE = frozenset({"Relu", "Relu6", "Sigmoid", "Softplus", "Softmax", "Abs", "Square", "Exp"})
+_KEEP_SIGNS = frozenset({"MaxPool", "AvgPool", "Concat", "ConcatV2", "Reshape", "Transpose", "Squeeze", "ExpandDims"})
+
+
+@rewrites(order=10)
+def take_pads_into_max_pools(graph: Graph, kept: Set[str]) -> None:
+    """Pad → MaxPool without padding of its own, of what is nowhere negative.
+
+    A pool pads with what never wins, the lowest number there is. Zeros do not win either where a window that reaches
+    over them has a number in it that is at least 0.
+    """
+    for node in list(graph):
+        if node.op != "MaxPool" or node.attrs["padding"] != "VALID":
+            continue
+        pad = graph.producer_of(node.inputs[0])
+        pads = _zeros_around(graph, pad)
+        if pads is None or pad.output in kept or len(graph.readers(pad.output)) != 1:
+            continue
+        if (pads >= np.array(node.attrs["ksize"])[:, None]).any() or not _is_never_negative(graph, pad.inputs[0]):
+            continue
+        attrs = {"padding": "EXPLICIT", "explicit_paddings": [int(side) for side in pads.flat]}
+        graph.replace(node.with_inputs([pad.inputs[0]]).with_attrs(**attrs))
+        graph.remove(pad.name)
+
+
+def _is_never_negative(graph: Graph, tensor: str, depth: int = 6) -> bool:
+    node = graph.find_producer(tensor)
+    if node is None or depth == 0:
+        return False
+    if node.op in _POSITIVE:
+        return True
+    if node.op not in _KEEP_SIGNS:
+        return False
+    data = [given for given in node.inputs if graph.value(given) is None]
+    return bool(data) and all(_is_never_negative(graph, given, depth - 1) for given in data)
 
 
 def _zeros_around(graph: Graph, pad: Node) -> Array | None:
