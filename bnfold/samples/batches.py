@@ -214,6 +214,8 @@ def _draw(endpoint: Endpoint, chosen: InputRange, shape: tuple[int, ...], rng: n
 
 
 def _edge(endpoint: Endpoint, chosen: InputRange, shape: tuple[int, ...], kind: str) -> Array:
+    if chosen.kind == "text":
+        return _text_edge(chosen.words, shape, kind)
     whole = chosen.kind in ("integer", "bool")
     top = chosen.high - 1 if whole else chosen.high
     values = np.full(shape, float(np.clip(0.0, chosen.low, top) if whole else 0.0))
@@ -226,9 +228,20 @@ def _edge(endpoint: Endpoint, chosen: InputRange, shape: tuple[int, ...], kind: 
     return values.astype(element_type(endpoint))
 
 
+def _text_edge(words: Sequence[str], shape: tuple[int, ...], kind: str) -> Array:
+    values = np.full(shape, words[0], object)
+    if kind == "constant":
+        values[...] = words[-1]
+    elif kind == "large":
+        values[...] = max(words, key=len)
+    elif values.ndim:
+        values[..., -1:] = words[-1] if kind == "one hot channel" else words[0]
+    return values
+
+
 def element_type(endpoint: Endpoint) -> np.dtype:
-    """The numpy dtype of an input's samples; strings and handles are refused, they cannot be drawn."""
-    if endpoint.dtype.numpy is None or endpoint.dtype.name == "string":
+    """The numpy dtype of an input's samples; handles are refused, they cannot be drawn."""
+    if endpoint.dtype.numpy is None:
         raise VerificationError(
             f"no samples can be drawn for input {endpoint.name} of type {endpoint.dtype}",
             hint="give samples of your own (--data)",

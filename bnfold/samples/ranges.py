@@ -9,6 +9,7 @@ import numpy as np
 
 from bnfold.graph import Array, Graph, Node
 from bnfold.graph.stages import Endpoint, InferenceGraph
+from bnfold.samples.words import words_of
 
 
 @dataclass(frozen=True)
@@ -17,21 +18,26 @@ class InputRange:
 
     Attributes
     ----------
-    kind : {"normal", "uniform", "integer", "bool"}
+    kind : {"normal", "uniform", "integer", "bool", "text"}
         ``normal`` has mean ``centre`` and deviation ``spread``; the others lie in [``low``, ``high``), and
-        ``integer`` values are whole.
+        ``integer`` values are whole. ``text`` is of ``words``.
     low, high : float
     reason : str
+    words : tuple of str
+        The simplest first.
     """
 
     kind: str
     low: float
     high: float
     reason: str
+    words: tuple[str, ...] = ()
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dtype: np.dtype) -> Array:
         if self.kind == "bool":
             return rng.integers(0, 2, shape).astype(bool)
+        if self.kind == "text":
+            return np.array(self.words, object)[rng.integers(0, len(self.words), shape)].reshape(shape)
         if self.kind == "integer":
             return rng.integers(int(self.low), int(self.high), shape).astype(dtype)
         if self.kind == "normal":
@@ -42,6 +48,8 @@ class InputRange:
     def __str__(self) -> str:
         if self.kind == "normal":
             return f"normal, mean {(self.low + self.high) / 2:.4g}, deviation {(self.high - self.low) / 2:.4g}"
+        if self.kind == "text":
+            return f"{len(self.words)} words"
         return self.kind if self.kind == "bool" else f"{self.kind} in [{self.low:g}, {self.high:g})"
 
 
@@ -62,6 +70,9 @@ def input_range(reference: InferenceGraph, endpoint: Endpoint) -> InputRange:
     graph, dtype = reference.graph, endpoint.dtype
     if dtype.name == "bool":
         return InputRange("bool", 0, 2, "a bool")
+    if dtype.name == "string":
+        words = words_of(graph, endpoint.tensor)
+        return InputRange("text", 0, len(words), "the graph's own words, and others", words)
     if dtype.is_integer:
         return _integer_range(graph, endpoint)
     if statistics := _statistics(reference, endpoint):

@@ -12,6 +12,7 @@ from bnfold.graph.evaluate import Session
 from bnfold.graph.stages import InferenceGraph
 from bnfold.graph.tensorflow import tensorflow
 from bnfold.samples.float64 import widen
+from bnfold.samples.words import as_text
 
 _OTHERS = "an input may take only some sizes or values: --data with samples that it takes, --input with its sizes"
 
@@ -52,7 +53,7 @@ class Reference:
             values = self._session.run(fetches or self.outputs, feeds)
         except (tf.errors.OpError, ValueError) as error:
             raise VerificationError(f"TensorFlow: {_first_line(error)}", hint=_OTHERS) from error
-        return [np.asarray(value) for value in values]
+        return [_as_text(np.asarray(value)) for value in values]
 
     def close(self) -> None:
         self._session.close()
@@ -74,6 +75,13 @@ class Truth(Reference):
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str] | None = None) -> list[Array]:
         return super().run({name: _wide(array) for name, array in feeds.items()}, fetches)
+
+
+def _as_text(array: Array) -> Array:
+    """TensorFlow's strings are bytes, onnxruntime's are text."""
+    if array.dtype != object:
+        return array
+    return np.array([as_text(item) for item in array.flat], object).reshape(array.shape)
 
 
 def _wide(array: Array) -> Array:

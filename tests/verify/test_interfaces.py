@@ -87,15 +87,11 @@ def test_data_dependent_shapes_are_compared(nets: Any) -> None:
     assert len(report.outputs[0].shapes) > 1
 
 
-@pytest.mark.parametrize(
-    ("dtype", "shape", "message"),
-    [("string", (None,), "no samples can be drawn"), ("float32", None, "no known rank")],
-)
-def test_check_is_refused_when_no_samples_can_be_drawn(nets: Any, dtype: str, shape: Any, message: str) -> None:
+def test_check_is_refused_when_no_samples_can_be_drawn(nets: Any) -> None:
     tf = nets.tf
     with tf.Graph().as_default() as built:
-        tf.identity(tf.compat.v1.placeholder(dtype, shape, name="x"), name="y")
+        tf.identity(tf.compat.v1.placeholder("float32", None, name="x"), name="y")
     reference = nets.inference_graph(built, ["x:0"], ["y:0"])
-    with pytest.raises(VerificationError, match=message) as caught:
+    with pytest.raises(VerificationError, match="no known rank") as caught:
         verify(reference, export(reference))
     assert caught.value.hint is not None
