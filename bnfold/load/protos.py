@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bnfold.errors import LoadError
-from bnfold.graph import Graph
+from bnfold.graph import DType, Graph
 from bnfold.graph.graph_def import from_graph_def
 from bnfold.graph.tensorflow import message
 from bnfold.load.soundness import refuse_unsound
 
-_MOST_ELEMENTS = 1 << 31
-"""Of a constant that stores fewer values than its shape has: no real graph fills more than this."""
+_MOST_BYTES = 1 << 31
+"""Of all constants of a graph together: a proto holds no more, and real graphs fill no more by repeating a value."""
 
 
 def parse(data: bytes, module: str, name: str) -> Any | None:
@@ -69,10 +71,7 @@ def decode_graph(graph_def: Any, label: str) -> Graph:
         When the proto parses but makes no graph: two nodes of one name, unknown element types, constants whose
         values do not fit their shapes, nodes that are not what their ops say.
     """
-    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
-        for node in nodes:
-            if node.op == "Const":
-                _refuse_hollow_constant(node, label)
+    _refuse_hollow_constants(graph_def, label)
     try:
         graph = from_graph_def(graph_def)
     except (ValueError, TypeError, KeyError, IndexError, MemoryError, OverflowError) as error:
@@ -84,11 +83,32 @@ def decode_graph(graph_def: Any, label: str) -> Graph:
     return graph
 
 
-def _refuse_hollow_constant(node: Any, label: str) -> None:
-    count = 1
-    for dim in node.attr["value"].tensor.tensor_shape.dim:
-        count *= dim.size
-    if count > _MOST_ELEMENTS:
-        raise LoadError(
-            f"the constant {node.name} in {label} claims {count} elements", hint="the file is corrupt", node=node.name
-        )
+def _refuse_hollow_constants(graph_def: Any, label: str) -> None:
+    """Before anything is allocated: a constant may store one value and claim any number of elements."""
+    claimed = 0
+    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
+        for node in nodes:
+            if node.op != "Const":
+                continue
+            claimed += _claimed_bytes(node.attr["value"].tensor)
+            if claimed > _MOST_BYTES:
+                raise LoadError(
+                    f"the constants in {label} claim more than 2 GiB, with {node.name}",
+                    hint="the file is corrupt: no graph of TensorFlow holds so much",
+                    node=node.name,
+                )
+
+
+def _claimed_bytes(tensor: Any) -> int:
+    count = math.prod(dim.size for dim in tensor.tensor_shape.dim)
+    return count * _item_size(tensor.dtype) if count > 0 else 0
+
+
+@cache
+def _item_size(number: int) -> int:
+    """Bytes of an element, by the number of its type; an unknown one is refused when it is decoded."""
+    try:
+        dtype = DType.of_tf(number).numpy
+    except (ValueError, KeyError):
+        return 1
+    return 1 if dtype is None else dtype.itemsize

@@ -76,6 +76,25 @@ class Truth(Reference):
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str] | None = None) -> list[Array]:
         return super().run({name: _wide(array) for name, array in feeds.items()}, fetches)
 
+    def shaken(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """The outputs for inputs of which each number is one rounding off: up or down, always the same ones.
+
+        No float program can be asked for a result nearer to the true one than this: its inputs are rounded too.
+        """
+        rng = np.random.default_rng(0)
+        moved = {
+            name: _wide(array) * (1 + _roundoff(array) * rng.choice((-1, 1), array.shape))
+            if array.dtype.kind == "f"
+            else array
+            for name, array in feeds.items()
+        }
+        return super().run(moved)
+
+
+def _roundoff(array: Array) -> float:
+    """Half the distance from 1 to the next number of the type."""
+    return float(np.finfo(array.dtype).eps) / 2
+
 
 def _as_text(array: Array) -> Array:
     """TensorFlow's strings are bytes, onnxruntime's are text."""

@@ -46,8 +46,8 @@ def verify(
 
     ``max|onnx − tf| ≤ rtol · max|tf|``, with ``rtol = 8·u·√n`` (`bnfold.verify.tolerance`), or else
 
-    ``max|onnx − float64| ≤ 4 · max|tf − float64| + 8·u · max|tf|``: the graph computed in float64 decides whether
-    a larger difference is rounding.
+    ``max|onnx − float64| ≤ 4 · max(|tf − float64|, |shaken − float64|) + 8·u · max|tf|``: the graph computed in
+    float64 decides whether a larger difference is rounding; ``shaken`` is computed of inputs that are one rounding off.
 
     Integers, bools and strings must be the same, but for one in 10,000 (an argmax on a tie). Whatever the figures,
     a missing or unexpected input or output, another dtype or shape, a NaN, or no sample compared is not equal.

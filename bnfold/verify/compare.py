@@ -88,8 +88,13 @@ class OutputFigures:
         found: Mapping[str, Array],
         truth: Array | None,
         leave_out: Sequence[bool],
+        shaken: Array | None = None,
     ) -> None:
-        """Record one batch: ``found`` by mode, in the layout of ``expected``."""
+        """Record one batch: ``found`` by mode, in the layout of ``expected``.
+
+        ``shaken`` is the truth for inputs that are one rounding off: TensorFlow's own error is taken to be as large
+        at least.
+        """
         parts = parts_of(expected, len(labels))
         self.dtype, self.exact_values = str(expected.dtype), not is_inexact(expected)
         self.shapes[tuple(expected.shape)] = None
@@ -102,6 +107,9 @@ class OutputFigures:
             truth = np.where(np.isfinite(expected), truth, expected)
             errors = {mode: distances(truth, array, parts) for mode, array in found.items()}
             noise = distances(truth, expected, parts)
+            if shaken is not None:
+                moved = distances(truth, np.where(np.isfinite(expected), shaken, expected), parts)
+                noise = [max(pair) for pair in zip(noise, moved, strict=True)]
         for i in range(parts):
             if parts == len(labels) and leave_out[i]:
                 continue

@@ -167,10 +167,11 @@ class Comparison:
         found: Mapping[str, Array],
         truth: Mapping[str, Array] | None,
         left_out: Sequence[bool],
+        shaken: Mapping[str, Array] | None = None,
     ) -> None:
         if found:
-            exact = None if truth is None else truth[name]
-            self.figures[name].add(batch.labels, expected, found, exact, left_out)
+            exact, moved = (None if values is None else values[name] for values in (truth, shaken))
+            self.figures[name].add(batch.labels, expected, found, exact, left_out, moved)
 
     def _arbitrate(
         self,
@@ -188,9 +189,15 @@ class Comparison:
         doubtful = [name for name, count in recorded.items() if self.figures[name].exceeds(count, self.limit)]
         if not doubtful or (truth := self._truth_values(batch)) is None:
             return
+        shaken = self._shaken(batch)
         for name in doubtful:
             self.figures[name].forget(recorded[name])
-            self._record(name, batch, expected[name], found[name], truth, left_out)
+            self._record(name, batch, expected[name], found[name], truth, left_out, shaken)
+
+    def _shaken(self, batch: Batch) -> dict[str, Array]:
+        """The float64 outputs for inputs that are one rounding off."""
+        assert self._truth is not None
+        return dict(zip((e.name for e in self.inference.outputs), self._truth.shaken(batch.feeds), strict=True))
 
     def _nan_samples(self, batch: Batch, expected: Mapping[str, Array]) -> list[bool]:
         """Edge samples on which TensorFlow itself gives NaN; among other samples a NaN is a problem."""

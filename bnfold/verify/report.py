@@ -48,7 +48,8 @@ class Tolerance:
         quick = f"max|onnx − tf| ≤ {self.rtol:.1e}·max|tf|" + (f" + {self.atol:.1e}" if self.atol else "")
         if self.factor is None:
             return quick
-        exact = f"max|onnx − float64| ≤ {self.factor:g}·max|tf − float64| + {self.floor:.1e}·max|tf|"
+        allowed = "max|tf − float64|" if self.exact else "max(|tf − float64|, |shaken − float64|)"
+        exact = f"max|onnx − float64| ≤ {self.factor:g}·{allowed} + {self.floor:.1e}·max|tf|"
         return exact if self.exact else f"{quick}, else {exact}"
 
     def as_json(self) -> dict[str, Any]:

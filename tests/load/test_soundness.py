@@ -84,6 +84,18 @@ def test_graph_is_refused_when_a_node_is_not_what_its_op_says(
     assert refusal.value.hint
 
 
+def test_constants_are_refused_before_they_are_filled_when_they_claim_too_much(tmp_path: Path) -> None:
+    """Each repeats one number: 512 MB four times and more, from a file of a few bytes."""
+    graph_def = _graph_def(FROZEN)
+    for number in range(5):
+        node = graph_def.node.add(name=f"huge_{number}", op="Const")
+        node.attr["dtype"].type = node.attr["value"].tensor.dtype = 1
+        node.attr["value"].tensor.tensor_shape.dim.add().size = 1 << 27
+        node.attr["value"].tensor.float_val.append(0.5)
+    with pytest.raises(LoadError, match="claim more than 2 GiB, with huge_"):
+        load(_written(graph_def, tmp_path))
+
+
 def test_graph_is_loaded_when_an_op_is_unknown(tmp_path: Path) -> None:
     """Training graphs hold ops of other builds of TensorFlow, whose definitions nobody has here."""
     graph_def = _graph_def(FROZEN)

@@ -88,3 +88,20 @@ def test_names_stay_when_the_graph_is_widened(nets: Any) -> None:
     inference = nets.two_norms()
     wide = widen(inference.graph).graph
     assert {node.name for node in inference.graph} <= {node.name for node in wide}
+
+
+def test_truth_moves_by_its_condition_when_the_inputs_are_shaken(nets: Any) -> None:
+    """``(x − 1)·1000`` at x = 1 ± 1e-3: one rounding of x is a thousand of the result."""
+
+    tf = nets.tf
+    with tf.Graph().as_default() as built:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 4], name="x")
+        steps = tf.compat.v1.placeholder(tf.int32, [None, 1], name="steps")
+        tf.multiply((x - 1.0) * 1000.0, tf.cast(steps, tf.float32), name="y")
+    truth = Truth(nets.inference_graph(built, ["x:0", "steps:0"], ["y:0"]))
+    feeds = {"x:0": np.float32([[1.001, 0.999, 1.001, 1.0005]] * 50), "steps:0": np.ones((50, 1), np.int32)}
+    (plain,), (shaken,), (again,) = truth.run(feeds), truth.shaken(feeds), truth.shaken(feeds)
+    moved = np.abs(shaken - plain)
+    np.testing.assert_array_equal(shaken, again)
+    assert moved.max() == pytest.approx(1000 * 2.0**-24, rel=0.01)
+    assert moved.min() > 0

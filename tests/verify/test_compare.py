@@ -59,6 +59,17 @@ def test_parts_are_the_samples_only_where_the_first_axis_is_the_batch() -> None:
     assert parts_of(np.zeros(()), 4) == 1
 
 
+def test_output_is_equal_when_one_rounding_of_the_inputs_moves_the_truth_as_far() -> None:
+    """TensorFlow may be lucky on one sample; asked for exactness, its luck is what counts."""
+    truth = np.float64([[100.0], [100.0]])
+    expected, found = np.float32([[100.001], [100.001]]), np.float32([[100.02], [100.001]])
+    for shaken, tolerance, equal in ((0.0, QUICK, False), (0.01, QUICK, True), (0.001, QUICK, False)):
+        figures = OutputFigures(Match("y:0", "y", "same name"))
+        labels = ("random 0", "random 1")
+        figures.add(labels, expected, {"off": found, "on": found}, truth, [False, False], truth + shaken)
+        assert figures.check(tolerance).equal is equal
+
+
 def _figures(expected: Any, found: Any, truth: Any = None) -> OutputFigures:
     figures = OutputFigures(Match("y:0", "y", "same name"))
     labels = tuple(f"random {i}" for i in range(len(expected)))
