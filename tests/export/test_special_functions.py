@@ -73,3 +73,28 @@ def test_next_number_is_the_same(dtype):
     for other in (np.inf, -np.inf, 0.0, 1.0, np.nan):
         feeds = {"x": x, "y": np.full(x.shape, other, dtype)}
         assert_lowers(lambda x, y: raw.NextAfter(x1=x, x2=y), feeds, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", DOUBLES)
+def test_incomplete_gamma_function_is_the_same_on_both_sides_of_its_middle(dtype):
+    def build(a, x):
+        return [raw.Igamma(a=a, x=x), raw.Igammac(a=a, x=x)]
+
+    tolerance = {"rtol": 2e-5, "atol": 2e-6} if dtype == np.float32 else {"rtol": 1e-10, "atol": 1e-13}
+    a, x = (values.ravel().astype(dtype) for values in np.meshgrid([0.1, 0.7, 1, 2.5, 9, 40], [0, 0.01, 0.5, 3, 9, 50]))
+    assert_lowers(build, {"a": a, "x": x}, dynamic=True, opsets=(13, 18), **tolerance)
+    assert_lowers(build, {"a": dtype(2.5).reshape(()), "x": x[:6]}, **tolerance)
+    assert_lowers(build, {"a": dtype([-1, 2, 3]), "x": dtype([2, -1, np.inf])})
+
+
+@pytest.mark.parametrize("dtype", DOUBLES)
+def test_incomplete_beta_function_is_the_same_on_both_sides_of_its_middle(dtype):
+    def build(a, b, x):
+        return raw.Betainc(a=a, b=b, x=x)
+
+    tolerance = {"rtol": 2e-5, "atol": 2e-6} if dtype == np.float32 else {"rtol": 1e-10, "atol": 1e-13}
+    shapes = np.meshgrid([0.2, 1, 3, 12], [0.5, 2, 20], [0, 0.05, 0.4, 0.8, 0.99, 1])
+    a, b, x = (values.ravel().astype(dtype) for values in shapes)
+    assert_lowers(build, {"a": a, "b": b, "x": x}, dynamic=True, opsets=(13, 18), **tolerance)
+    outside = {"a": dtype([1, 2, -1]), "b": dtype([1, 2, 2]), "x": dtype([-0.5, 1.5, 0.5])}
+    assert_lowers(build, outside)
