@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnx import ModelProto, shape_inference
+from onnx import GraphProto, ModelProto, shape_inference
 
 from bnfold.errors import ExportError
 from bnfold.export.initializers import Initializers, to_tensor
@@ -32,14 +32,23 @@ def complete(model: ModelProto, initializers: Initializers) -> dict[str, Array]:
     except shape_inference.InferenceError as error:
         hint = "--input with other sizes may avoid it; a fault of the exporter all the same"
         raise ExportError(f"the ONNX graph contradicts TensorFlow's shapes: {error}", hint=hint) from error
-    infos = {info.name: info for info in inferred.graph.value_info}
-    del model.graph.value_info[:]
-    for node in model.graph.node:
-        model.graph.value_info.extend(infos[name] for name in node.output if name in infos)
+    _copy_types(inferred.graph, model.graph)
     outputs = {info.name: info for info in inferred.graph.output}
     for output in model.graph.output:
         output.CopyFrom(outputs[output.name])
     return dict(initializers.among(wanted))
+
+
+def _copy_types(source: GraphProto, target: GraphProto) -> None:
+    """Give the values of ``target`` the types that they have in ``source``; in the order of its nodes, bodies too."""
+    infos = {info.name: info for info in source.value_info}
+    del target.value_info[:]
+    for inferred, node in zip(source.node, target.node, strict=True):
+        target.value_info.extend(infos[name] for name in node.output if name in infos)
+        bodies = {attribute.name: attribute.g for attribute in inferred.attribute if attribute.HasField("g")}
+        for attribute in node.attribute:
+            if attribute.name in bodies:
+                _copy_types(bodies[attribute.name], attribute.g)
 
 
 def _reads(node: object) -> list[str]:

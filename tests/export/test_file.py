@@ -51,16 +51,26 @@ def test_file_is_whole_and_right_in_every_opset(opset: int, expected: list[np.nd
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-5)
 
 
-def test_every_value_has_its_type_and_rank():
-    model = export(inference_graph(network, {"x": X}, shapes={"x": (None, None, None, 3)}))
-    infos = {info.name: info.type.tensor_type for info in (*model.graph.value_info, *model.graph.output)}
-    for name in _values(model.graph):
-        assert infos[name].elem_type, name
-        assert infos[name].HasField("shape"), name
+def branches(x):
+    """Ops that take several nodes each, in bodies."""
+    halved = tf.while_loop(lambda i, _: i < 3, lambda i, s: (i + 1, tf.math.floormod(s, 1.5) + s // 2.0), (0, x))[1]
+    return halved, tf.cond(tf.reduce_sum(x) > 0, lambda: tf.math.squared_difference(x, 2.0 * x) % 3.0, lambda: x)
 
 
-def _values(graph: onnx.GraphProto) -> Iterator[str]:
-    return (name for node in graph.node for name in node.output if name)
+@pytest.mark.parametrize("build", [network, branches])
+def test_every_value_has_its_type_and_rank(build):
+    model = export(inference_graph(build, {"x": X}, shapes={"x": (None, None, None, 3)}))
+    for graph in _graphs(model.graph):
+        infos = {info.name: info.type.tensor_type for info in (*graph.value_info, *graph.output)}
+        for name in (name for node in graph.node for name in node.output if name):
+            assert infos[name].elem_type, name
+            assert infos[name].HasField("shape"), name
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    yield graph
+    for attribute in (attribute for node in graph.node for attribute in node.attribute if attribute.HasField("g")):
+        yield from _graphs(attribute.g)
 
 
 def test_bytes_are_the_same_when_another_process_hashes_otherwise(sample_model: Callable[[str], Path], tmp_path: Path):
