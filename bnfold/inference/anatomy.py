@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from bnfold.graph import FunctionRef, Graph, Node, node_name
 from bnfold.inference.op_kinds import (
+    COMBINERS,
     EMBEDDING,
     LINEAR,
     OPTIMIZER,
@@ -217,6 +218,9 @@ def _propagate(parts: Anatomy) -> None:
     for name in parts.layers:
         for tensor in graph[name].inputs:
             reaching |= parts.data_of(tensor)
+    for node in parts.order:
+        if COMBINERS.fullmatch(node.op) and node_name(node.inputs[0]) in parts.weighted:
+            reaching |= parts.data[node.name]
     candidates = (bit for tensor, bit in parts.sources.items() if _may_be_label(graph.producer_of(tensor), graph))
     parts.labels = sum(candidates) & ~reaching
 

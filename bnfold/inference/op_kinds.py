@@ -38,6 +38,9 @@ PIPELINE = re.compile(
 )
 """Ops that bring data in and have no place in a model file; what they give is where the graph is cut."""
 
+COMBINERS = re.compile(r"(Sparse|Unsorted)?Segment(Sum|Mean|SqrtN|Prod|Min|Max)(WithNumSegments)?")
+"""Ops that put rows together: what says which of them, or how much each weighs, is data, not a label."""
+
 RANDOM = frozenset(
     {
         "RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "ParameterizedTruncatedNormal",

@@ -44,6 +44,15 @@ def words_and_the_length_of_sentences() -> None:
     train(cross_entropy(logits, labels()))
 
 
+@net("at:0 words:0 weights:0", "bags:0")
+def bags_of_words_and_their_weights() -> None:
+    """A sparse look-up ends the net: what says which word is in which bag reaches no layer after it."""
+    at = v1.placeholder(tf.int64, [None, 2], "at")
+    words, weights = v1.placeholder(tf.int64, [None], "words"), v1.placeholder(tf.float32, [None], "weights")
+    rows = tf.gather(variable("table", [50, 4]), words) * tf.expand_dims(weights, 1)
+    tf.math.segment_sum(rows, at[:, 0], name="bags")
+
+
 @net("x:0", "p:0")
 def default_that_a_pipeline_gives() -> None:
     examples = tf.data.Dataset.from_tensors(np.ones((8, 8, 3), np.float32)).repeat().batch(4)
