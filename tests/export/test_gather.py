@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from harness import assert_lowers, random
 
-from bnfold.errors import ExportError
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -81,13 +80,6 @@ def test_one_hot_is_the_same(dtype):
         assert_lowers(build, {"i": indices}, dynamic=True)
     feeds = {"i": indices.astype(np.int64), "d": np.int32(4), "on": np.array(3, dtype), "off": np.array(1, dtype)}
     assert_lowers(lambda i, d, on, off: tf.one_hot(i, d, on, off), feeds, {**feeds, "d": np.int32(1)})
-
-
-def test_bits_are_recast_when_widths_agree():
-    assert_lowers(lambda x: tf.bitcast(x, tf.uint32), {"x": np.int32([-1, 5, 2**31 - 1])})
-    assert_lowers(lambda x: tf.bitcast(x, tf.int32), {"x": random(3)}, opsets=(26,))
-    with pytest.raises(ExportError, match="before opset 26"):
-        assert_lowers(lambda x: tf.bitcast(x, tf.int32), {"x": random(3)})
 
 
 @pytest.mark.parametrize("kind", ["float32", "str"])
