@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from bnfold.errors import InferenceError
 from bnfold.graph import Array, Graph, Node, Shape, TensorType, node_name, tensor_name
 from bnfold.graph.evaluate import with_types
 from bnfold.graph.stages import Endpoint, InferenceGraph, Note, SourceModel
@@ -77,7 +78,7 @@ def infer(
     updates = find_updates(whole)
     asked = {tensor_name(name) for name in inputs or {}}
     switched = _switch_off_training(whole, results, updates, given, source, asked)
-    interface = _renamed(interface, switched.resolved.renamed)
+    interface = _still_there(_renamed(interface, switched.resolved.renamed), switched.resolved.graph, outputs or ())
     results = [endpoint.tensor for endpoint in interface.outputs]
     bound = bind_statistics(switched.resolved.graph, whole, updates, results, bind or {})
     forward, dropped = remove_dropout(bound.forward)
@@ -105,6 +106,25 @@ def _without_scalar_defaults(interface: Interface, graph: Graph, asked: Iterable
         return node.attrs["shape"] == () and graph.value(node.inputs[0]) is not None
 
     return replace(interface, inputs=tuple(e for e in interface.inputs if not has_default(e)))
+
+
+def _still_there(interface: Interface, graph: Graph, asked: Iterable[str]) -> Interface:
+    """``interface`` without the outputs that only training computes.
+
+    Raises
+    ------
+    InferenceError
+        When the user named one of these, or there is no other.
+    """
+    left = tuple(endpoint for endpoint in interface.outputs if node_name(endpoint.tensor) in graph)
+    gone = [endpoint.name for endpoint in interface.outputs if endpoint not in left]
+    named = {tensor_name(name) for name in asked}.intersection(gone)
+    if gone and (named or not left):
+        raise InferenceError(
+            f"{', '.join(sorted(named) or gone)}: computed in training alone, in a branch that inference does not take",
+            hint="name another output: --output",
+        )
+    return replace(interface, outputs=left)
 
 
 def _renamed(interface: Interface, names: Mapping[str, str]) -> Interface:

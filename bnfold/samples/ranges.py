@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from bnfold.errors import VerificationError
 from bnfold.graph import Array, Graph, Node
 from bnfold.graph.stages import Endpoint, InferenceGraph
 from bnfold.samples.words import words_of
@@ -34,6 +36,10 @@ class InputRange:
     words: tuple[str, ...] = ()
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dtype: np.dtype) -> Array:
+        if math.prod(shape) > MOST_ELEMENTS:
+            raise VerificationError(
+                f"an input of shape {list(shape)} is too large to be run", hint="give a smaller one: --input NAME=SHAPE"
+            )
         if self.kind == "bool":
             return rng.integers(0, 2, shape).astype(bool)
         if self.kind == "text":
@@ -52,6 +58,9 @@ class InputRange:
             return f"{len(self.words)} words"
         return self.kind if self.kind == "bool" else f"{self.kind} in [{self.low:g}, {self.high:g})"
 
+
+MOST_ELEMENTS = 1 << 28
+"""Of one sample: a gigabyte of float32, 16,384 pixels square in grey."""
 
 BYTES = 255.0
 THRESHOLD = 16.0

@@ -190,3 +190,10 @@ def test_statistics_are_noted_when_they_look_wrong(name: str, kinds: list[str], 
     assert [note.kind for note in inference.notes if note.kind != "training-flag"] == kinds
     assert any(word in note.message for note in inference.notes)
     assert error_of(inference, expected) < RTOL
+
+
+def test_output_is_refused_when_training_alone_computes_it() -> None:
+    folder = Path(__file__).parent.parent / "fixtures" / "moments_in_cond"
+    with pytest.raises(InferenceError, match="bn/cond/moments/mean:0: computed in training alone") as caught:
+        infer(load(folder), outputs=["bn/cond/moments/mean"])
+    assert "--output" in (caught.value.hint or "")

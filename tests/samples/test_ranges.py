@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bnfold.errors import VerificationError
 from bnfold.graph.stages import BatchNorm
-from bnfold.samples.ranges import input_range
+from bnfold.samples.ranges import InputRange, input_range
 
 PREPARED: dict[str, tuple[Callable[[Any, Any], Any], str, float, float]] = {
     "divided by 127.5, less 1": (lambda tf, x: x / 127.5 - 1.0, "uniform", 0, 255),
@@ -64,3 +65,9 @@ def test_range_is_that_of_the_statistics_when_a_batch_norm_comes_first(nets: Any
     drawn = found.draw((20000,), np.random.default_rng(0), np.dtype(np.float32))
     assert drawn.mean() == pytest.approx(50, abs=0.1)
     assert drawn.std() == pytest.approx(4, abs=0.1)
+
+
+def test_sample_is_refused_when_its_shape_is_absurd() -> None:
+    with pytest.raises(VerificationError, match=r"\[1, 1099511627776\] is too large") as caught:
+        InputRange("normal", -1.0, 1.0, "").draw((1, 1 << 40), np.random.default_rng(0), np.dtype(np.float32))
+    assert "--input" in (caught.value.hint or "")
