@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime
 import pytest
 from harness import assert_lowers, body_of, inference_graph, op_types, random
 
@@ -56,6 +57,20 @@ def test_if_is_the_same_when_the_predicate_is_a_number():
         return tf.raw_ops.If(cond=n, input=[x], Tout=[tf.float32], then_branch=then, else_branch=other)[0]
 
     assert_lowers(build, *({"x": random(2, 3), "n": np.array(n, np.int32)} for n in (0, 5, -1)))
+
+
+def test_if_is_the_same_when_one_branch_is_a_constant_that_infer_has_tied(control_flow, tmp_path):
+    """The pivot reads the predicate itself, the other Switches an Identity of it."""
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, (3,), "x")
+        positive = tf.greater(tf.reduce_sum(x), 0.0)
+        tf.identity(tf.compat.v1.cond(positive, lambda: tf.constant([2.0, -1.0, 4.0]), lambda: x * 2.0 - 1.0), "y")
+    (tmp_path / "cond.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    model = export(infer(load(tmp_path / "cond.pb"), inputs={"x": None}, outputs=["y"]))
+    assert op_types(model).count("If") == 1
+    runtime = onnxruntime.InferenceSession(model.SerializeToString())
+    for value, expected in (([1, 2, 3], [2, -1, 4]), ([1, -2, 0.5], [1, -5, 0])):
+        np.testing.assert_array_equal(runtime.run(None, {"x:0": np.float32(value)})[0], np.float32(expected))
 
 
 @pytest.mark.parametrize("branches", [1, 2, 4])
