@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bnfold.export.call import Call
+from bnfold.export.recurrent.directions import BOTH, SECOND
 from bnfold.export.table import lowers
-from bnfold.graph.dtypes import INT32
+from bnfold.graph.dtypes import INT32, INT64
 
 OPTIONAL = {
     "LSTM": ("sequence_lens", "initial_h", "initial_c", "P"),
@@ -18,12 +19,16 @@ OPTIONAL = {
 @lowers("GRU", dtypes=("float32",), origin="a loop over time that is a GRU")
 @lowers("RNN", dtypes=("float32",), origin="a loop over time that is a plain recurrent layer")
 def lower_recurrent_layer(call: Call) -> tuple[str, ...]:
-    """Input ``k`` is what ``roles[k]`` names; the outputs are those of all steps, and the last states."""
+    """Input ``k`` is what ``roles[k]`` names; the outputs are those of all steps, and the last states.
+
+    Of a layer that runs both ways: these three for each, and the outputs side by side.
+    """
+    both = call.attr("direction") == "bidirectional"
     given = {role: call.input(index) for index, role in enumerate(call.attr("roles"))}
     if "sequence_lens" in given:
         given["sequence_lens"] = call.cast(given["sequence_lens"], INT32)
     for role in ("initial_h", "initial_c"):
-        if role in given:
+        if role in given and not both:
             given[role] = call.unsqueeze(given[role], [0])
     inputs = [given.get(role, "") for role in ("X", "W", "R", "B", *OPTIONAL[call.op])]
     whole, *lasts = call.emit_many(
@@ -39,7 +44,24 @@ def lower_recurrent_layer(call: Call) -> tuple[str, ...]:
     )
     initial = [given.get(role, "") for role in ("initial_h", "initial_c")]
     lasts = [_if_started(call, given.get("sequence_lens", ""), *pair) for pair in zip(initial, lasts, strict=False)]
+    if both:
+        return _of_both_ways(call, whole, lasts)
     return call.squeeze(whole, [1]), *(call.squeeze(last, [0]) for last in lasts)
+
+
+def _of_both_ways(call: Call, whole: str, lasts: list[str]) -> tuple[str, ...]:
+    results = []
+    for way in range(2):
+        parts = [(whole, 1), *((last, 0) for last in lasts)]
+        for index in range(SECOND):
+            read = index < len(parts) and call.is_read(way * SECOND + index)
+            results.append(
+                call.emit("Gather", parts[index][0], call.scalar(way, INT64), axis=parts[index][1]) if read else ""
+            )
+    if call.is_read(BOTH):
+        rows = call.transpose(whole, [0, 2, 1, 3])
+        results.append(call.emit("Reshape", rows, call.ints([0, 0, 2 * call.attr("hidden_size")])))
+    return tuple(results)
 
 
 def _if_started(call: Call, lengths: str, initial: str, last: str) -> str:
