@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from bnfold.export.forms import TENSORFLOW, Forms, seen_through, tensors_of
 from bnfold.export.minimum_cut import UNBOUNDED, MinimumCut
-from bnfold.export.placement import Form, Permutation, Permutes, Placement, normal
+from bnfold.export.placement import Follows, Form, Permutation, Permutes, Placement, normal
 from bnfold.graph import Graph, Node, Shape
 
 
@@ -70,8 +70,11 @@ def _cheapest(graph: Graph, forms: Forms, outputs: Mapping[str, Permutation | No
     """The nodes that take their other form."""
     cut = MinimumCut()
     for node in graph:
-        if isinstance(forms.placements[node.name], Permutes) or node.op == "Const":
+        placement = forms.placements[node.name]
+        if isinstance(placement, Permutes) or node.op == "Const":
             continue
+        if isinstance(placement, Follows) and placement.detour and node.name in forms.alternative:
+            cut.prefer_sink(("node", node.name), int(placement.detour * _GRAIN))
         for tensor in tensors_of(graph, node):
             _add_value(cut, graph, forms, node, tensor, outputs)
     return {str(node[1]) for node in cut.source_side() if isinstance(node, tuple) and node[0] == "node"}

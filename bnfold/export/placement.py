@@ -70,11 +70,14 @@ class Follows(Placement):
         Inputs (axes, paddings, sizes) that must be constants for the op to follow; read with `Call.value`.
     unset : tuple of str
         Attributes that must be 0 for the op to follow: the masks with which a slice changes the rank.
+    detour : float
+        What it costs to follow, in Transposes: ONNX may have one node for TensorFlow's order alone.
     """
 
     data: tuple[int, ...] | None = None
     constant: tuple[int, ...] = ()
     unset: tuple[str, ...] = ()
+    detour: float = 0.0
 
     def data_inputs(self, node: Node) -> tuple[int, ...]:
         indices = range(len(node.inputs)) if self.data is None else (i % len(node.inputs) for i in self.data)

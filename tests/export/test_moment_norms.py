@@ -46,6 +46,15 @@ def test_layer_norm_is_one_node(write, parameters, x, shape):
         assert op_types(model) == ["LayerNormalization"]
 
 
+def test_layer_norm_between_convolutions_needs_no_transpose():
+    def build(x):
+        y = tf.nn.conv2d(x, random(3, 3, 5, 5, seed=3, low=-1, high=1), 1, "SAME")
+        return tf.nn.conv2d(as_keras([-1])(y), random(3, 3, 5, 4, seed=4, low=-1, high=1), 2, "SAME")
+
+    model = assert_lowers(build, {"x": X}, rtol=2e-5, atol=2e-5)
+    assert op_types(model).count("Transpose") == 2
+
+
 @pytest.mark.parametrize("write", [by_formula, as_keras])
 def test_instance_norm_is_one_node_between_transposes(write):
     model = assert_lowers(write([1, 2]), {"x": X}, opsets=(13, 18), rtol=1e-5, atol=1e-5)
