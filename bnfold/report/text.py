@@ -93,7 +93,17 @@ def note_lines(notes: Iterable[Note]) -> list[str]:
 
 # inspect
 
-INSPECTION_COLUMNS = ("batch norm", "form", "training flag", "mean", "variance", "epsilon", "would fold into")
+INSPECTION_COLUMNS = (
+    "batch norm",
+    "form",
+    "training flag",
+    "channels",
+    "mean",
+    "variance",
+    "epsilon",
+    "kept in",
+    "would fold into",
+)
 
 
 SORT_KEYS: dict[str, Callable[[BatchNorm], Any]] = {
@@ -117,9 +127,11 @@ def inspection_rows(inspection: Inspection, *, sort: str | None = None) -> list[
             norm.name,
             norm.form,
             norm.flag,
+            f"{norm.channels}" + ("" if norm.channel_axis is None else f" on axis {norm.channel_axis}"),
             value_range(norm.moving_mean),
             value_range(norm.moving_variance),
             f"{norm.epsilon:g}",
+            _variables(norm),
             _fate(fates.get(norm.name)),
         )
         for norm in norms
@@ -144,6 +156,15 @@ def inspection_lines(inspection: Inspection) -> list[str]:
             if endpoint.alternatives:
                 lines.append(line("", "", f"or: {', '.join(endpoint.alternatives)}"))
     return lines
+
+
+def _variables(norm: BatchNorm) -> str:
+    """The variables of the moving mean and variance: ``conv1/bn/{moving_mean,moving_variance}``."""
+    names = [norm.variables[role] for role in ("moving_mean", "moving_variance") if role in norm.variables]
+    scopes = {name.rpartition("/")[0] for name in names}
+    if len(names) < 2 or len(scopes) > 1 or "" in scopes or any("," in name for name in names):
+        return " and ".join(names) or "constants"
+    return f"{scopes.pop()}/{{{','.join(name.rpartition('/')[2] for name in names)}}}"
 
 
 def _fate(fate: Fate | None) -> str:
