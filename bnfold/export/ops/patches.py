@@ -74,4 +74,5 @@ def lower_extract_patches(call: Call) -> str:
     )
     value = windows.of(call, call.input(0), 1)
     value = call.transpose(value, [0, *range(1, 2 * count, 2), *range(2, 2 * count + 1, 2), 2 * count + 1])
-    return call.emit("Reshape", value, call.ints([*[0] * (rank - 1), -1]))
+    channels = sizes_of(call, 0, [rank - 1]) * windows.kernel.product()  # -1 is no size where the batch is empty
+    return call.emit("Reshape", value, joined(call, [0] * (rank - 1), channels).name)
