@@ -36,7 +36,7 @@ def test_patches_of_volumes_are_the_same(padding):
     assert_lowers(patches, {"x": random(2, 5, 6, 7, 3, dtype=np.int32, high=99)}, shapes={"x": (None, 5, 6, 7, 3)})
 
 
-@pytest.mark.parametrize("shape", [(None, 7, 8, 3), (None, None, None, 3), (None,) * 4])
+@pytest.mark.parametrize("shape", [(None, 7, 8, 3), (None, None, None, 3)])
 def test_patches_are_the_same_when_there_is_no_image(shape):
     def patches(x):
         return tf.image.extract_patches(x, [1, 3, 2, 1], [1, 2, 1, 1], [1, 1, 1, 1], "SAME")
