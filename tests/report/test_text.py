@@ -17,7 +17,7 @@ def _inspection(variables: dict[str, str], axis: int | None) -> Inspection:
         "bn", "unfused", "inference", "x:0", "y:0", nodes, axis, None, None, ones, ones, 1e-3, variables, ()
     )
     ends: tuple[Endpoint, ...] = ()
-    return Inspection(SourceSummary(None, "checkpoint", "net", 1, 2, 14, None), ends, ends, (norm,), (), (), {})
+    return Inspection(SourceSummary(None, "checkpoint", "net", 1, 2, 14, None, ""), ends, ends, (norm,), (), (), {})
 
 
 @pytest.mark.parametrize(
