@@ -24,6 +24,8 @@ RECURRENT = ("LSTM", "GRU", "RNN", "Loop")
         ("lstm", ["Loop"]),  # it projects its output, which ONNX' LSTM does not
         ("clipped", ["Loop"]),  # ONNX clips what goes into the gates, TensorFlow the memory
         ("keras_masked", ["Loop"]),  # the mask may have holes
+        ("one_state", ["Loop"]),  # both states are one tensor
+        ("step_by_step", ["Loop"]),  # its input is decided as it goes
         ("lstm_whole", ["LSTM"]),
         ("layers", ["LSTM", "GRU"]),
         ("both_ways", ["GRU"]),
