@@ -301,7 +301,13 @@ def specialised(
     values: Mapping[int, Array],
     shapes: Mapping[int, Shape | None],
 ) -> Graph:
-    """A function's graph with types, given what is known of its arguments, by position: values, shapes."""
+    """A function's graph with types, given what is known of its arguments, by position: values, shapes.
+
+    Raises
+    ------
+    ExportError
+        When TensorFlow refuses the function for such arguments.
+    """
     graph = function.graph.copy()
     graph.functions = dict(library)
     for position, tensor in enumerate(function.inputs):
@@ -310,7 +316,11 @@ def specialised(
             graph.replace(constant(argument.name, values[position]))
         elif shapes.get(position) is not None:
             graph.replace(argument.with_attrs(shape=shapes[position]))
-    graph.types = infer_types(graph)
+    try:
+        graph.types = infer_types(graph)
+    except ValueError as error:
+        hint = "the graph is damaged, or --input gives a shape that a loop or branch of it does not take"
+        raise ExportError(f"TensorFlow refuses the function {function.name}: {error}", hint=hint) from None
     for rewrite in all_rewrites():
         rewrite(graph, {*function.inputs, *function.outputs})
     return graph
