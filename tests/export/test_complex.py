@@ -46,6 +46,16 @@ def test_complex_division_is_zero_first_when_the_divisor_is_zero():
     assert_lowers(parts_of(lambda x, y: [tf.math.divide_no_nan(x, y), tf.math.multiply_no_nan(x, y)]), x)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_complex_tensors_are_padded_with_zeros(dtype):
+    def build(a, b, p):
+        return [tf.math.imag(tf.pad(tf.complex(a, b), p)), tf.math.real(tf.pad(tf.complex(a, b), [[0, 1], [2, 0]]))]
+
+    feed = {"a": random(3, 4, dtype=dtype), "b": random(3, 4, dtype=dtype, seed=1), "p": np.int32([[1, 0], [0, 2]])}
+    assert_lowers(build, feed, opsets=(13, 18))
+    assert_lowers(build, feed, shapes={"a": (None, None), "b": (None, None)})
+
+
 def test_complex_tensors_change_shape_as_others_do():
     def build(x, y):
         return [

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bnfold.export.call import Call
 from bnfold.export.carry import moved
 from bnfold.export.ints import Ints, counted, input_ints, size_of
+from bnfold.export.onnx_graph import part_dtype
+from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import Follows
-from bnfold.export.table import NUMBERS, lowers
+from bnfold.export.table import COMPLEX, NUMBERS, lowers
 
 PADS = Follows(data=(0,), constant=(1,))
 
 
-@lowers("Pad", dtypes=(*NUMBERS, "bool"), placement=PADS)
+@lowers("Pad", dtypes=(*NUMBERS, *COMPLEX, "bool"), placement=PADS)
 @lowers("PadV2", dtypes=(*NUMBERS, "bool"), placement=PADS)
 def lower_pad(call: Call) -> str:
     if call.arity > 2:
         return _padded(call, call.input(2), mode="constant")
     # onnxruntime (Pad_Fusion, 1.31) takes a pad with 0 for the padding of a max pool, which is -∞; -0 it leaves alone
     zero = -0.0 if call.dtype().is_floating and _feeds_max_pool(call) else 0
-    return _padded(call, call.scalar(zero, call.dtype()), mode="constant")
+    return _padded(call, call.scalar(zero, part_dtype(call.dtype())), mode="constant")
 
 
 def _feeds_max_pool(call: Call) -> bool:
@@ -40,11 +44,16 @@ def _padded(call: Call, fill: str, *, mode: str) -> str:
     paddings = call.value(1)
     if paddings is not None and not paddings.any():
         return call.input(0)
+    parts = [[0, 0]] if is_complex(call) else []  # nothing goes beside the two parts of a number, on the last axis
     if paddings is not None:
-        pads = Ints(call, [pair[side] for side in (0, 1) for pair in call.per_axis(paddings.tolist())])
+        pairs = [*call.per_axis(paddings.tolist()), *parts]
+        pads = Ints(call, [pair[side] for side in (0, 1) for pair in pairs])
     else:
-        pads = Ints(call, call.transpose(input_ints(call, 1).name, (1, 0))).vector()
-    return moved(call, "Pad", [call.input(0), pads.name, fill], call.dtype(), values=(0, 2), mode=mode)
+        rows = input_ints(call, 1).name
+        rows = call.emit("Concat", rows, call.constant(np.array(parts, np.int64), "parts"), axis=0) if parts else rows
+        pads = Ints(call, call.transpose(rows, (1, 0))).vector()
+    values = [call.input(0), pads.name, fill]
+    return moved(call, "Pad", values, part_dtype(call.dtype()), values=(0, 2), mode=mode)
 
 
 def _mirrored(call: Call) -> str:
