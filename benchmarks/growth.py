@@ -79,24 +79,23 @@ def _nodes(request: Request) -> Section:
     rows, points = [], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chain.pb"
-        bare = compare({"import": IMPORT_TENSORFLOW}, runs=request.runs)["import"]
         for layers in LAYERS:
             graph = chain(layers, 16)
             path.write_bytes(to_graph_def(graph).SerializeToString())
             command = bnfold_after_import("convert", path, Path(folder) / "chain.onnx", "--no-check", "--json")
-            found = compare({"ours": command}, runs=request.runs)["ours"]
+            bare, found = compare({"import": IMPORT_TENSORFLOW, "ours": command}, runs=request.runs).values()
             stages = json.loads(found.said)["seconds"]
-            total, more = found.seconds - bare.seconds, found.megabytes - bare.megabytes
+            total, more = found.cpu - bare.cpu, found.megabytes - bare.megabytes
             nodes = len(graph)
             points.append((float(nodes), total))
             each = [f"{stages[stage]:.2f}" for stage in STAGES]
             rows.append([f"{nodes}", *each, f"{total:.1f}", f"{1e6 * total / nodes:.0f}", f"{more:.0f}"])
-    log_log(DOCS / "growth-nodes.svg", {"bnfold": points}, x="nodes of the TensorFlow graph", y="seconds")
+    log_log(DOCS / "growth-nodes.svg", {"bnfold": points}, x="nodes of the TensorFlow graph", y="seconds of CPU")
     return Section(
         "growth-nodes",
         "Growth with nodes",
         "Chains of convolution, batch norm and ReLU in a frozen graph: `convert --no-check`, a whole process, a bare "
-        "`import tensorflow` taken off. Seconds; memory in MB above the import.",
+        "`import tensorflow` taken off. Stages in seconds, the total in seconds of CPU; memory in MB above the import.",
         ("nodes", *STAGES, "total", "µs / node", "memory"),
         rows,
         ("growth-nodes.svg",),
@@ -105,25 +104,24 @@ def _nodes(request: Request) -> Section:
 
 def _weights(request: Request) -> Section:
     rows, times, memory = [], [], []
-    bare = compare({"import": IMPORT_TENSORFLOW}, runs=request.runs)["import"]
     for width, layers in DENSE_SIZES:
         with tempfile.TemporaryDirectory() as folder:
             prefix = Path(folder) / "dense.ckpt"
             cost([*python(DENSE), str(prefix), str(width), str(layers)])
             command = bnfold("convert", prefix, Path(folder) / "dense.onnx", "--no-check")
-            found = compare({"ours": command}, runs=request.runs)["ours"]
+            bare, found = compare({"import": IMPORT_TENSORFLOW, "ours": command}, runs=request.runs).values()
         size = layers * (width * width + 4 * width) * 4 / 1e6
-        seconds, more = found.seconds - bare.seconds, found.megabytes - bare.megabytes
+        seconds, more = found.cpu - bare.cpu, found.megabytes - bare.megabytes
         times.append((size, seconds))
         memory.append((size, more))
         rows.append([f"{size:.0f}", f"{seconds:.1f}", f"{more:.0f}", f"{more / size:.1f}"])
-    log_log(DOCS / "growth-weights.svg", {"seconds": times}, x="weights, MB", y="seconds")
+    log_log(DOCS / "growth-weights.svg", {"seconds": times}, x="weights, MB", y="seconds of CPU")
     log_log(DOCS / "growth-memory.svg", {"memory": memory}, x="weights, MB", y="MB above the import")
     return Section(
         "growth-weights",
         "Growth with weights",
         "Dense layers with batch norms in a checkpoint: `convert --no-check`, a whole process, a bare "
-        "`import tensorflow` taken off.",
+        "`import tensorflow` taken off. Seconds of CPU; memory above the import.",
         ("weights MB", "seconds", "memory MB", "× weights"),
         rows,
         ("growth-weights.svg", "growth-memory.svg"),

@@ -23,13 +23,16 @@ class Cost:
         Wall time.
     megabytes : float
         Peak resident memory, in 10^6 bytes.
+    cpu : float
+        Seconds of all its threads, which other processes do not lengthen.
     said : str
         Its standard output.
     """
 
     seconds: float
     megabytes: float
-    said: str = ""
+    cpu: float
+    said: str
 
 
 def cost(command: Sequence[str]) -> Cost:
@@ -51,7 +54,8 @@ def cost(command: Sequence[str]) -> Cost:
         if process.returncode:
             problems.seek(0)
             raise RuntimeError(f"{' '.join(command)} failed:\n{problems.read().decode(errors='replace')[-2000:]}")
-    return Cost(seconds, usage.ru_maxrss * 1024 / 1e6, said.decode(errors="replace"))  # Linux gives kibibytes
+    megabytes = usage.ru_maxrss * 1024 / 1e6  # Linux gives kibibytes
+    return Cost(seconds, megabytes, usage.ru_utime + usage.ru_stime, said.decode(errors="replace"))
 
 
 def compare(commands: Mapping[str, Sequence[str]], *, runs: int = 5) -> dict[str, Cost]:
@@ -60,12 +64,16 @@ def compare(commands: Mapping[str, Sequence[str]], *, runs: int = 5) -> dict[str
     for _ in range(runs):
         for name, command in commands.items():
             costs[name].append(cost(command))
-    return {
-        name: Cost(
-            statistics.median(c.seconds for c in found), statistics.median(c.megabytes for c in found), found[-1].said
-        )
-        for name, found in costs.items()
-    }
+    return {name: _median(found) for name, found in costs.items()}
+
+
+def _median(found: Sequence[Cost]) -> Cost:
+    return Cost(
+        statistics.median(each.seconds for each in found),
+        statistics.median(each.megabytes for each in found),
+        statistics.median(each.cpu for each in found),
+        found[-1].said,
+    )
 
 
 def python(code: str) -> list[str]:
