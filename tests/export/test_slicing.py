@@ -128,3 +128,16 @@ def test_slice_is_the_same_when_the_length_of_its_begin_is_not_known():
     shrunk = {"x": feeds["x"], "b": feeds["b"]}
     with pytest.raises(ExportError, match="changes the rank"):
         assert_lowers(lambda x, b: tf.strided_slice(x, b, b + 1, shrink_axis_mask=1), shrunk, dynamic=True)
+
+
+def test_new_axes_after_an_ellipsis_are_the_same_when_the_rank_is_not_known():
+    """They are counted from the end."""
+
+    def build(x, shape):
+        x = tf.reshape(x, shape)
+        results = [(x[..., tf.newaxis], 4), (x[1, ..., tf.newaxis, ::2], 3), (x[..., 0, tf.newaxis, :], 3)]
+        results += [(x[..., tf.newaxis, 1], 3), (x[tf.newaxis, ..., tf.newaxis, 1:], 5)]
+        return [tf.ensure_shape(result, (None,) * rank) for result, rank in results]
+
+    feeds = {"x": random(3, 4, 5), "s": np.int32([3, 4, 5])}
+    assert_lowers(build, feeds, shapes={"s": (None,)}, opsets=(13, 18))

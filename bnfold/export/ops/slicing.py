@@ -65,9 +65,11 @@ def spec_of(call: Call) -> Spec:
     spec, axis, result = Spec(), 0, 0
     for entry in range(entries):
         if masked("ellipsis", entry):
+            after = range(entry + 1, entries)
             left = sum(later > entry for later in takes)
             if call.shape() is None:  # what follows is counted from the end
-                axis, result = -left, -left
+                axis = -left
+                result = -sum(not masked("shrink_axis", later) or masked("new_axis", later) for later in after)
                 continue
             axis, result = call.rank() - left, result + call.rank() - left - axis
         elif masked("new_axis", entry):
