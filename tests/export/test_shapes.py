@@ -245,3 +245,14 @@ def test_parts_of_an_unknown_rank_are_dealt_out_and_put_together():
 def test_numbers_of_an_unknown_rank_are_places():
     of_unknown_rank(lambda i: tf.unravel_index(i, [3, 4]), {"i": np.int32(7)}, 1)
     of_unknown_rank(lambda i: tf.unravel_index(i, [3, 4]), {"i": np.int32([7, 2])}, 2)
+
+
+def test_axes_of_an_unknown_rank_are_reversed_and_turned_as_is_computed():
+    feeds = {"x": random(3, 4, 5), "s": np.int32([3, 4, 5]), "d": np.array([True, False, True]), "a": np.int32(-2)}
+
+    def build(x, shape, flags, axis):
+        hidden = tf.reshape(x, shape)
+        results = [raw.Reverse(tensor=hidden, dims=flags), tf.roll(hidden, -axis - 3, axis)]
+        return [tf.ensure_shape(result, (None,) * 3) for result in results]
+
+    assert_lowers(build, feeds, {**feeds, "a": np.int32(0)}, shapes={"s": (None,), "d": (None,)})

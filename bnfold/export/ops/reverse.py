@@ -7,7 +7,7 @@ import numpy as np
 from bnfold.export.along import Along
 from bnfold.export.call import Call
 from bnfold.export.carry import moved
-from bnfold.export.ints import LARGEST, Ints, as_ints, input_ints, joined, run_time_shape, size_of
+from bnfold.export.ints import LARGEST, Ints, as_ints, counted, input_ints, joined, run_time_shape, size_of
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import Follows
@@ -32,7 +32,10 @@ def lower_reverse(call: Call) -> str:
     """A flag for each axis."""
     flags = call.value(1)
     backward = Ints(call, call.input(1) if flags is None else flags)
-    return _reversed(call, Ints(call, range(call.rank())), backward)
+    axes = (
+        Ints(call, range(call.rank())) if call.shape() is not None else counted(call, 0, size_of(call, 1, 0).scalar())
+    )
+    return _reversed(call, axes, backward)
 
 
 def _reversed(call: Call, axes: Ints, backward: Ints) -> str:
@@ -101,6 +104,9 @@ def lower_roll(call: Call) -> str:
             entries = np.flatnonzero(axes.known % rank == axis)
             value = _rolled(call, value, axis, shifts.take(entries).sum())
         return value
+    if call.shape() is None and call.shape(2) == ():
+        along = Along(call, value, axes, extra=1 if is_complex(call) else 0)
+        return along.whole(_turned(call, along.value, 1, along.size.scalar(), shifts.sum()))
     for axis in range(call.rank()):
         chosen = axes.equals(axis) | axes.equals(axis - call.rank())
         value = _rolled(call, value, axis, chosen.where(shifts, 0).sum())
