@@ -56,9 +56,12 @@ class Forms:
                 self.fixed[node.name] = Form(channels_first(len(shape)), channels_first(len(shape)))
 
     def view(self, node: Node) -> Permutation | None:
-        """The permutation of a Transpose."""
+        """The permutation of a Transpose; None where it is computed, or names an axis twice."""
         array = self.graph.value(node.inputs[1])
-        return None if array is None else tuple(int(axis) % array.size for axis in array.flat)
+        if array is None:
+            return None
+        axes = tuple(int(axis) % array.size for axis in array.flat)
+        return axes if len(set(axes)) == array.size else None
 
     def data_inputs(self, node: Node) -> Iterator[str]:
         """The tensors that the node reads in its form, constants left out: they are permuted for nothing."""

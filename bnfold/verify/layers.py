@@ -258,7 +258,9 @@ def _mark_rewritten(graph: Graph, figures: Sequence[LayerFigure]) -> list[LayerF
     healed: dict[str, bool] = {}
     for figure in reversed(figures):
         following = _next_compared(graph, figure.name, by_name)
-        gone = all(by_name[name].relative <= REWRITTEN * figure.relative or healed[name] for name in following)
+        gone = all(
+            by_name[name].relative <= REWRITTEN * figure.relative or healed.get(name, False) for name in following
+        )
         healed[figure.name] = figure.relative > REWRITTEN and bool(following) and gone
     return [
         replace(figure, diverges=False, rewritten=True) if figure.diverges and healed[figure.name] else figure
