@@ -98,6 +98,8 @@ def _half_attrs(node: Node) -> set[str]:
     definition = op_definition(node.op)
     if definition is None or any(isinstance(value, FunctionRef) for value in node.attrs.values()):
         return set()
+    if node.op.startswith(("TensorList", "EmptyTensorList")):  # loops, which stay as they are, take lists as variants
+        return set()
     return {attr.name for attr in definition.attr if _may_be_half(attr, node.attrs.get(attr.name))}
 
 

@@ -77,6 +77,14 @@ def test_recurrent_layer_is_a_node_when_its_cell_is_one_of_onnx(kind, steps):
     assert sorted(op for op in op_types(result) if op in RECURRENT) == sorted(nodes)
 
 
+def test_recurrent_layer_stays_in_float32_when_the_rest_is_in_half():
+    model = tf.keras.Sequential([tf.keras.Input((6, 4)), layers.Dense(4), layers.LSTM(5), layers.Dense(3)])
+    set_weights(model)
+    result = assert_lowers(frozen(model, 6), {"x": random(2, 6, 4)}, half=True, rtol=1e-2, atol=1e-2)
+    assert recurrent_nodes(result) == ["LSTM"]
+    assert {"Cast"} <= set(op_types(result))
+
+
 KERNEL, RECURRENT_KERNEL, BIAS = random(4, 20, seed=1) / 3, random(5, 20, seed=2) / 3, random(20, seed=3)
 
 

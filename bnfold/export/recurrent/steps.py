@@ -183,7 +183,7 @@ def is_zero(graph: Graph, tensor: str) -> bool:
     node = graph.find_producer(source(graph, tensor))
     if node is None:
         return False
-    if node.op in ("Fill", "Tile", "BroadcastTo", "Reshape", "ExpandDims"):
+    if node.op in ("Fill", "Tile", "BroadcastTo", "Reshape", "ExpandDims", "Cast"):
         return is_zero(graph, node.inputs[1 if node.op == "Fill" else 0])
     value = graph.value(node.output)
     return node.op == "ZerosLike" or (value is not None and value.dtype.kind in "fiu" and not value.any())
