@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.document import DOCS
-from benchmarks.measure import IMPORT_TENSORFLOW, bnfold, bnfold_after_import, compare, cost, python
+from benchmarks.measure import IMPORT_TENSORFLOW, bnfold_after_import, compare, cost, python
 from benchmarks.plot import log_log
 from benchmarks.request import Request
 from benchmarks.table import Section
@@ -108,7 +108,7 @@ def _weights(request: Request) -> Section:
         with tempfile.TemporaryDirectory() as folder:
             prefix = Path(folder) / "dense.ckpt"
             cost([*python(DENSE), str(prefix), str(width), str(layers)])
-            command = bnfold("convert", prefix, Path(folder) / "dense.onnx", "--no-check")
+            command = bnfold_after_import("convert", prefix, Path(folder) / "dense.onnx", "--no-check")
             bare, found = compare({"import": IMPORT_TENSORFLOW, "ours": command}, runs=request.runs).values()
         size = layers * (width * width + 4 * width) * 4 / 1e6
         seconds, more = found.cpu - bare.cpu, found.megabytes - bare.megabytes

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,17 @@ class Cost:
     said: str
 
 
+_LAUNCHER = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:], stdout=open(sys.argv[1], "wb"))
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - start
+print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_maxrss, usage.ru_utime + usage.ru_stime]))
+"""
+"""Runs a command from a small process: Linux counts the memory of the process that started it as its own."""
+
+
 def cost(command: Sequence[str]) -> Cost:
     """Run ``command`` once.
 
@@ -43,19 +53,13 @@ def cost(command: Sequence[str]) -> Cost:
     RuntimeError
         When it fails; the message has the end of what it said.
     """
-    start = time.perf_counter()
-    with tempfile.TemporaryFile() as problems:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=problems)
-        assert process.stdout is not None
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            problems.seek(0)
-            raise RuntimeError(f"{' '.join(command)} failed:\n{problems.read().decode(errors='replace')[-2000:]}")
-    megabytes = usage.ru_maxrss * 1024 / 1e6  # Linux gives kibibytes
-    return Cost(seconds, megabytes, usage.ru_utime + usage.ru_stime, said.decode(errors="replace"))
+    with tempfile.NamedTemporaryFile() as said:
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, said.name, *command]
+        process = subprocess.run(launcher, capture_output=True, text=True, errors="replace", check=True)
+        code, seconds, kibibytes, cpu = json.loads(process.stdout)
+        if code:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{process.stderr[-2000:]}")
+        return Cost(seconds, kibibytes * 1024 / 1e6, cpu, said.read().decode(errors="replace"))
 
 
 def compare(commands: Mapping[str, Sequence[str]], *, runs: int = 5) -> dict[str, Cost]:

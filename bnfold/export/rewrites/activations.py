@@ -13,10 +13,12 @@ inside.
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from math import isclose, pi, sqrt
+from math import pi, sqrt
+
+import ml_dtypes
 
 from bnfold.export.rewrites import rewrites
-from bnfold.graph import Graph, Node
+from bnfold.graph import Array, Graph, Node
 from bnfold.graph.dtypes import FLOAT64
 
 _SUM = frozenset({"Add", "AddV2"})
@@ -52,7 +54,7 @@ class _Matcher:
             return None
         for constant, other in (node.inputs, node.inputs[::-1]):
             array = self.graph.value(constant)
-            if array is not None and array.size == 1 and isclose(float(array.flat[0]), number, rel_tol=1e-3):
+            if array is not None and array.size == 1 and _is(array, number):
                 shape = self.graph.shape_of(other)
                 return other if array.ndim <= len(shape or ()) else None
         return None
@@ -69,6 +71,12 @@ class _Matcher:
         for name in self._inside:
             if name in self.graph and not self.graph.consumers(name):
                 self.graph.remove(name)
+
+
+def _is(array: Array, number: float) -> bool:
+    """Whether the one element of ``array`` is ``number``, but for what its dtype rounds off."""
+    rounding = 0.0 if array.dtype.kind in "iu" else 4 * float(ml_dtypes.finfo(array.dtype).eps)
+    return bool(abs(array.flat[0] - number) <= rounding * abs(number))
 
 
 def _made(node: Node, op: str, x: str, **attrs: object) -> Node:
