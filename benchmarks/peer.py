@@ -6,6 +6,7 @@ What is measured of a network is kept in ``benchmarks/results``, so that a run t
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph
 
 from benchmarks.checkpoints import ROOT
 from benchmarks.measure import IMPORT_TENSORFLOW, bnfold, compare
@@ -133,8 +135,8 @@ def _files(results: list[Result]) -> Section:
                 Cell(str(a.transposes), a.transposes <= b.transposes),
                 str(b.transposes),
                 f"{a.milliseconds:.2f}",
-                f"{b.milliseconds:.2f}",
-                _ratio(a.milliseconds / b.milliseconds, LATENCY + LATENCY_NOISE),
+                "does not load" if math.isnan(b.milliseconds) else f"{b.milliseconds:.2f}",
+                "" if math.isnan(b.milliseconds) else _ratio(a.milliseconds / b.milliseconds, LATENCY + LATENCY_NOISE),
             ]
         )
     return Section(
@@ -209,20 +211,43 @@ def _counts(path: Path) -> tuple[int, int]:
     return counts.total(), counts["Transpose"]
 
 
-def latencies(files: list[Path], network: Network, *, seconds: float = 6.0) -> list[float]:
-    """Median milliseconds of each file on the same input; the runs take turns, for about ``seconds`` in all."""
+def latencies(files: list[Path], network: Network, *, seconds: float = 12.0) -> list[float]:
+    """Median milliseconds of each file on the same input, NaN when onnxruntime does not take it.
+
+    The runs take turns, for about ``seconds`` in all; sessions are made twice, the second time in the other order,
+    for where their weights lie matters to both by some percent.
+    """
     random = np.random.default_rng(0)
     shapes = [[size or (64 if axis else 1) for axis, size in enumerate(shape)] for shape in network.inputs.values()]
     values = dict(zip(network.inputs, (random.random(shape, np.float32) for shape in shapes), strict=True))
-    sessions = [onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]) for path in files]
-    feeds: list[dict[str, Any]] = [{each.name: values[each.name] for each in s.get_inputs()} for s in sessions]
-    times: list[list[float]] = [[] for _ in files]
+    times: dict[Path, list[float]] = {path: [] for path in files}
+    for order in (files, files[::-1]):
+        _run_in_turns({path: session for path in order if (session := _session(path))}, values, seconds / 2, times)
+    return [1e3 * statistics.median(times[path]) if times[path] else math.nan for path in files]
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession | None:
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except InvalidGraph as error:
+        print(f"{path.name} does not load: {error}", file=sys.stderr)
+        return None
+
+
+def _run_in_turns(
+    sessions: dict[Path, onnxruntime.InferenceSession],
+    values: dict[str, Any],
+    seconds: float,
+    times: dict[Path, list[float]],
+) -> None:
+    feeds = {path: {each.name: values[each.name] for each in s.get_inputs()} for path, s in sessions.items()}
     warm = time.perf_counter() + seconds / 6
     end = warm + seconds
-    while (start := time.perf_counter()) < end or len(times[0]) < 10:
-        for session, feed, found in zip(sessions, feeds, times, strict=True):
+    runs = 0
+    while (start := time.perf_counter()) < end or runs < 10:
+        for path, session in sessions.items():
             begin = time.perf_counter()
-            session.run(None, feed)
+            session.run(None, feeds[path])
             if start >= warm:
-                found.append(time.perf_counter() - begin)
-    return [1e3 * statistics.median(found) for found in times]
+                times[path].append(time.perf_counter() - begin)
+        runs += start >= warm

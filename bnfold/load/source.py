@@ -10,6 +10,7 @@ from typing import Any
 
 from bnfold.errors import LoadError
 from bnfold.graph.stages import SourceModel
+from bnfold.graph.tensorflow import tensorflow
 from bnfold.load.checkpoint import load_checkpoint
 from bnfold.load.checkpoint_files import is_checkpoint
 from bnfold.load.foreign import refuse_foreign
@@ -99,6 +100,8 @@ def _read(request: Request) -> SourceModel:
         return _refuse_vain(load_values(request), request)
     refuse_foreign(request.path)
     reader = next((read for matches, read in KINDS if matches(request.path)), load_checkpoint)
+    if request.path.exists():
+        tensorflow()  # here, for the errors it meets on its way and keeps hold every frame above it and what is in it
     return _refuse_vain(reader(request), request)
 
 
