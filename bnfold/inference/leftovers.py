@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bnfold.graph import Graph, Node
+from bnfold.graph import Graph, Node, node_name
 from bnfold.inference.anatomy import in_loops
 
 SWITCHES = frozenset({"Switch", "RefSwitch"})
@@ -17,7 +17,7 @@ def find_leftovers(graph: Graph) -> set[str]:
     """The nodes that nothing reads and that control flow or an assertion made for itself, and the insides of loops."""
     found = in_loops(graph)
     for node in graph:
-        if not graph.consumers(node.name) and (_anchors(graph, node) or _echoes(graph, node) or _guards(graph, node)):
+        if not graph.consumers(node.name) and _is_leftover(graph, node):
             found.add(node.name)
     return found
 
@@ -36,6 +36,10 @@ def fed_from(graph: Graph, tensors: Iterable[str]) -> set[str]:
         found |= {node.name for node in new} | graph.descendants(node.output for node in new)
 
 
+def _is_leftover(graph: Graph, node: Node) -> bool:
+    return any(rule(graph, node) for rule in (_anchors, _echoes, _shadows, _guards))
+
+
 def _anchors(graph: Graph, node: Node) -> bool:
     """Identities that exist so that control inputs can name one side of a Switch, or its predicate."""
     producer = graph.find_producer(node.inputs[0]) if node.op == "Identity" else None
@@ -48,6 +52,15 @@ def _echoes(graph: Graph, node: Node) -> bool:
     """TensorFlow puts an Identity in its own scope behind each result of a loop or branch, whether wanted or not."""
     producer = graph.find_producer(node.inputs[0]) if node.op == "Identity" else None
     return producer is not None and producer.op in CALLS and node.name.startswith(f"{producer.name}/")
+
+
+def _shadows(graph: Graph, node: Node) -> bool:
+    """A function with a gradient of its own, ``tf.nn.silu``: its result goes on in an IdentityN with its operands."""
+    if node.op != "Identity":
+        return False
+    onward = [reader for reader in graph.readers(node.inputs[0]) if reader.op == "IdentityN"]
+    operands = {tensor for reader in onward for tensor in reader.inputs} - {node.inputs[0]}
+    return bool(operands) and not graph.ancestors([node.inputs[0]]).isdisjoint(map(node_name, operands))
 
 
 def _guards(graph: Graph, node: Node) -> bool:

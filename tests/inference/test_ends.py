@@ -92,6 +92,10 @@ def part_of_a_split() -> None:
     tf.exp(tf.split(numbers(), 2)[0], name="y")
 
 
+def with_a_gradient_of_its_own() -> None:
+    tf.identity(tf.nn.silu(numbers()), name="y")
+
+
 ENDS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "there is one": (one, ["y:0"]),
     "one op has several": (several_of_one_op, ["parts:0", "parts:1", "parts:2"]),
@@ -100,6 +104,7 @@ ENDS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "a summary alone reads it": (summarised, ["y:0"]),
     "half of the rows are read": (part_of_a_split, ["y:0"]),
     "another has to wait": (waited_for, ["y:0"]),
+    "a function has its own gradient": (with_a_gradient_of_its_own, ["y:0"]),
     "variables are saved and updated": (with_variables, ["y:0"]),
 }
 
@@ -139,5 +144,13 @@ def test_outputs_are_what_nothing_reads_when_there_is_control_flow_and(case: str
 def test_outputs_are_those_of_the_net_when_there_are_weights() -> None:
     def net() -> None:
         tf.shape(tf.nn.relu(conv(image(), 4, "hidden"), name="y"), name="size")
+
+    assert [entry.name for entry in find_interface(saved(net)).outputs] == ["y:0"]
+
+
+def test_outputs_are_not_each_activation_with_a_gradient_of_its_own() -> None:
+    def net() -> None:
+        hidden = tf.nn.silu(conv(image(), 4, "first"))
+        tf.identity(tf.nn.silu(conv(hidden, 4, "second")), name="y")
 
     assert [entry.name for entry in find_interface(saved(net)).outputs] == ["y:0"]
