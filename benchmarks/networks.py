@@ -28,7 +28,6 @@ APPLICATIONS = {
     "NASNetMobile": (224, 224, 3),
     "MobileNetV3Large": (224, 224, 3),
     "ConvNeXtTiny": (224, 224, 3),
-    "VGG16": (224, 224, 3),
 }
 """Networks of ``tf.keras.applications``, with random weights and statistics, and their input shapes."""
 
