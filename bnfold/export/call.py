@@ -233,15 +233,14 @@ class Call:
         maker = self.scope.maker(self.input(index))
         if maker is None or maker.op not in ops or self.scope.graph.value(tensor) is not None:
             return None
-        if (
-            tensor in self.scope.outputs
-            or len(self.scope.graph.readers(tensor)) > 1
-            or self.node.inputs.count(tensor) > 1
-        ):
+        if self.node.inputs.count(tensor) > 1 or any(map(self._is_shared, self.scope.tensors_of(maker.outputs[0]))):
             return None
         self.scope.forget(maker.outputs[0])
         self.emitted.append(maker)
         return maker
+
+    def _is_shared(self, tensor: str) -> bool:
+        return tensor in self.scope.outputs or len(self.scope.graph.readers(tensor)) > 1
 
     # Bodies of If, Loop and Scan
 

@@ -55,7 +55,7 @@ class Scope:
         self.dim_names: dict[str, str] = {}  # by the symbol of `sizes`
         self._sizes: Sizes | None = None
         self._values: dict[str, str] = {}
-        self._bound: set[str] = set()
+        self._tensors: dict[str, list[str]] = {}  # by value: several where an op hands its input on
         self._makers: dict[str, OnnxNode] = {}
         self._adapted: dict[tuple[str, Permutation | None], str] = {}
         self._transposes: dict[tuple[str, Permutation], str] = {}
@@ -115,7 +115,7 @@ class Scope:
     def _bind(self, tensor: str, value: str, call: Call) -> None:
         """Let ``tensor`` be ``value``, which takes the tensor's name if this call made it."""
         maker = next((node for node in call.emitted if value in node.outputs), None)
-        if maker is not None and value not in self._bound:
+        if maker is not None and value not in self._tensors:
             name = self._name_for(tensor)
             for node in call.emitted:
                 node.rename({value: name})
@@ -156,7 +156,11 @@ class Scope:
     def bind_input(self, tensor: str, value: str) -> None:
         """Let ``tensor`` be the ONNX value ``value``, which exists already."""
         self._values[tensor] = value
-        self._bound.add(value)
+        self._tensors.setdefault(value, []).append(tensor)
+
+    def tensors_of(self, value: str) -> list[str]:
+        """The tensors that are ``value``."""
+        return self._tensors.get(value, [])
 
     def is_read(self, tensor: str) -> bool:
         return tensor in self.outputs or bool(self.graph.readers(tensor))
@@ -188,7 +192,8 @@ class Scope:
         value = self.read(tensor)
         missing = self.initializers.add(np.arange(len(wanted) - len(shape), dtype=np.int64), f"{tensor}/axes")
         value = self._emit("Unsqueeze", [value, missing], f"{tensor}/expanded")
-        return self._emit("Transpose", [value], f"{tensor}/transposed", perm=list(wanted))
+        parts = [len(wanted)] if self.graph.types[tensor].dtype.name.startswith("complex") else []
+        return self._emit("Transpose", [value], f"{tensor}/transposed", perm=[*wanted, *parts])
 
     def _transposed(self, tensor: str, stored: Permutation | None, wanted: Permutation | None, shape: Shape) -> str:
         own = tuple(range(len(shape)))
@@ -231,7 +236,7 @@ class Scope:
     def forget(self, value: str) -> None:
         """``value`` is about to get another name."""
         self._makers.pop(value)
-        self._bound.discard(value)
+        self._tensors.pop(value, None)
         self.onnx.types.pop(value, None)
 
     # Bodies

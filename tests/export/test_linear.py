@@ -23,6 +23,31 @@ def test_conv_is_the_same_when_channels_come_last():
     assert_lowers(build, {"x": random(2, 7, 6, 4)}, {"x": random(3, 8, 9, 4)}, shapes={"x": (None, None, None, 4)})
 
 
+@pytest.mark.parametrize(
+    "same",
+    [
+        lambda x: tf.transpose(tf.transpose(x)),
+        lambda x: tf.tile(x, [1, 1]),
+        lambda x: tf.ensure_shape(x, (3, 5)),
+    ],
+    ids=["Transpose", "Tile", "EnsureShape"],
+)
+def test_bias_is_a_node_when_the_product_is_read_under_another_name(same):
+    def build(x):
+        product = tf.matmul(x, random(4, 5, seed=1))
+        return same(product) + random(5, seed=2), tf.nn.relu(product)
+
+    assert sorted(op_types(assert_lowers(build, {"x": random(3, 4)}))) == ["Add", "MatMul", "Relu"]
+
+
+def test_bias_is_part_of_the_product_when_only_other_names_of_it_are_read():
+    def build(x):
+        product = tf.ensure_shape(tf.matmul(x, random(4, 5, seed=1)), (3, 5))
+        return tf.nn.relu(product + random(5, seed=2))
+
+    assert op_types(assert_lowers(build, {"x": random(3, 4)})) == ["Gemm", "Relu"]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 @pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True), (True, True)])
 def test_matmul_is_the_same_when_transposed(dtype, transposed):
