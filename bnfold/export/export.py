@@ -111,7 +111,7 @@ def lower(
     for endpoint in inference.inputs:
         declare_input(scope, endpoint)
     scope.lower(outputs)
-    declare_outputs(scope, inference.outputs, images_first)
+    declare_outputs(scope, inference.outputs)
     tidy(scope.onnx, scope.initializers, scope.names, opset)
     return _model(scope)
 

@@ -30,6 +30,7 @@ class Forms:
         self._outputs = outputs
         self._wanted: dict[str, Permutation] = {}  # by tensor, how its readers would have it
         self._offered: dict[str, Permutation] = {}  # by tensor, how its producer would store it
+        self._images: set[str] = set()  # tensors that convolutions and their like make, or that are made of such
         self.fixed: dict[str, Form] = {}
         self.alternative: dict[str, Form] = {}
         self.placements: dict[str, Placement] = {}
@@ -70,8 +71,8 @@ class Forms:
                 yield node.inputs[index]
 
     def offered(self, tensor: str) -> Permutation | None:
-        """Channels first, if the producer of ``tensor`` would store it so."""
-        permutation = self._offered.get(tensor)
+        """Channels first, if ``tensor`` is an image that its producer would store so."""
+        permutation = self._offered.get(tensor) if tensor in self._images else None
         return permutation if permutation and permutation == channels_first(len(permutation)) else None
 
     def form(self, name: str, *, other: bool = True) -> Form:
@@ -81,6 +82,8 @@ class Forms:
 
     def _forwards(self, node: Node) -> None:
         placement = self.placements[node.name]
+        if node.name in self.fixed or any(tensor in self._images for tensor in node.inputs):
+            self._images.update(tensors_of(self.graph, node))
         if isinstance(placement, Permutes):
             offered = seen_through(self._offered.get(node.inputs[0]), self.view(node))
             if offered is not None:
@@ -103,7 +106,8 @@ class Forms:
             return
         if node.name not in self.fixed and node.name not in self.alternative:
             wanted = self._wanted.get(node.output)
-            if wanted is not None and node.output in images_first and wanted == channels_first(len(wanted)):
+            is_input = wanted is not None and not node.inputs and node.output in images_first
+            if wanted is not None and is_input and wanted == channels_first(len(wanted)):
                 self.fixed[node.name] = Form(None, wanted)
             elif wanted is not None and (form := placement.form_storing(self.graph, node, wanted)):
                 self._take(node, form)

@@ -86,12 +86,11 @@ def _remark(permutation: tuple[int, ...]) -> str:
     return f"channels first: axes {', '.join(map(str, permutation))} of TensorFlow's tensor"
 
 
-def declare_outputs(scope: Scope, endpoints: Iterable[Endpoint], images_first: Iterable[str]) -> None:
+def declare_outputs(scope: Scope, endpoints: Iterable[Endpoint]) -> None:
     """Give each output its name: the value's own, or one that the value takes, or else that of an Identity."""
     renamed: dict[str, str] = {}
-    first = set(images_first)
     for endpoint in {endpoint.tensor: endpoint for endpoint in endpoints}.values():
-        permutation = scope.layouts.stored.get(endpoint.tensor) if endpoint.tensor in first else None
+        permutation = scope.layouts.wanted.get(endpoint.tensor)
         value, name = scope.read(endpoint.tensor, permutation), scope.exported[endpoint.tensor]
         if value != name:
             name = scope.names.take(name)

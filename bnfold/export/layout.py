@@ -35,10 +35,13 @@ class Layouts:
         By node name; a node that is not here reads and stores everything as TensorFlow does.
     stored : dict of str to Permutation
         By tensor name; a tensor that is not here is stored as TensorFlow has it.
+    wanted : mapping of str to Permutation or None
+        How each output is to be handed out.
     """
 
     nodes: dict[str, NodeLayout] = field(default_factory=dict)
     stored: dict[str, Permutation] = field(default_factory=dict)
+    wanted: Mapping[str, Permutation | None] = field(default_factory=dict)
 
     def of(self, node: Node) -> NodeLayout:
         return self.nodes.get(node.name) or NodeLayout((None,) * len(node.inputs))
@@ -60,7 +63,9 @@ def choose(graph: Graph, outputs: Collection[str] = (), *, images_first: Collect
     forms = Forms(graph, outputs, images_first)
     wanted = {tensor: forms.offered(tensor) if tensor in images_first else None for tensor in outputs}
     taken = _cheapest(graph, forms, wanted) if forms.alternative else set()
-    return _decided(graph, forms, taken)
+    layouts = _decided(graph, forms, taken)
+    layouts.wanted = wanted
+    return layouts
 
 
 # The choice

@@ -87,6 +87,27 @@ def test_layout_is_nchw_for_the_input_alone_when_asked():
     assert op_types(model) == ["Conv", "Relu", "Conv", "Relu", "Transpose"]
 
 
+def test_outputs_that_no_convolution_stores_are_as_tensorflow_has_them_when_layout_is_nchw():
+    """All sizes are 4: a wrong order of the axes would have the right shape."""
+    kernel = random(3, 3, 4, 4, seed=1)
+
+    def build(x):
+        stacked = tf.stack([x, x * 2.0, x + 1.0, -x], 3)
+        image = tf.nn.conv2d(stacked, kernel, 1, "SAME", name="image")
+        return stacked, tf.transpose(x, [0, 2, 1]), tf.transpose(x[0]), tf.transpose(image, [0, 2, 1, 3]), image
+
+    feeds = {"x": random(2, 4, 4)}
+    inference = inference_graph(build, feeds, shapes={"x": (None, None, None)})
+    model = export(inference, layout="nchw")
+    check_file(model)
+    assert [output.name for output in model.graph.output if output.doc_string] == ["image:0"]
+    names = [endpoint.tensor for endpoint in inference.outputs]
+    *plain, image = run(inference.graph, names, {"x:0": feeds["x"]})
+    got = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x:0": feeds["x"]})
+    for ours, wanted in zip(got, [*plain, image.transpose(0, 3, 1, 2)], strict=True):
+        assert_same(ours, wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_layout_is_refused_when_it_is_unknown():
     with pytest.raises(ValueError, match="layout 'NHWC'"):
         export(inference_graph(network, IMAGE), layout="NHWC")

@@ -179,6 +179,27 @@ def test_layout_ends_at_a_gather_when_its_indices_have_two_axes():
     assert_lowers(build, {"rows": random(7, 5, 2), "index": np.int32([[1, 6, 0, 2], [5, 3, 3, 4]])})
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_layout_ends_at_a_gather_when_each_image_has_its_own_indices(dynamic):
+    """All sizes are 5: a wrong order of the axes would have the right shape."""
+
+    def build(x, index):
+        y = tf.gather(tf.nn.conv2d(x, random(3, 3, 5, 5), 1, "SAME"), index, axis=3, batch_dims=1)
+        return tf.nn.conv2d(y, random(3, 3, 5, 5, seed=1), 1, "SAME")
+
+    feeds = {"x": random(2, 5, 5, 5), "index": np.int32([[4, 3, 2, 1, 0], [0, 0, 1, 1, 2]])}
+    assert_lowers(build, feeds, dynamic=dynamic, rtol=2e-5, atol=2e-5)
+
+
+def test_complex_vectors_broadcast_in_every_layout():
+    def build(x, y):
+        rows = tf.transpose(tf.signal.fft(tf.cast(x, tf.complex64)), [1, 0])
+        total = rows + tf.signal.fft(tf.cast(y, tf.complex64)) * tf.constant([1 + 2j, 3, 4j, 5], tf.complex64)
+        return tf.math.real(tf.transpose(total * 2.0, [1, 0]))
+
+    assert_lowers(build, {"x": random(4, 8), "y": random(4)}, rtol=1e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("shape", [X.shape, (None, 8, 6, 4), DYNAMIC])
 def test_axes_are_kept_by_the_mean_when_a_reshape_puts_them_back(shape):
     def build(x):

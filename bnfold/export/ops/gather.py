@@ -5,7 +5,7 @@ from __future__ import annotations
 from bnfold.export.along import Along
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints, input_ints, run_time_shape
-from bnfold.export.ops.complex import is_complex
+from bnfold.export.ops.complex import from_end, is_complex
 from bnfold.export.placement import Follows
 from bnfold.export.table import ALL, COMPLEX, lowers
 from bnfold.graph.dtypes import INT32, INT64, STRING
@@ -18,7 +18,7 @@ def lower_gather(call: Call) -> str:
     return _gathered(call, 0)
 
 
-@lowers("GatherV2", dtypes=ANY, placement=Follows(data=(0,), constant=(2,)))
+@lowers("GatherV2", dtypes=ANY, placement=Follows(data=(0,), constant=(2,), unset=("batch_dims",)))
 def lower_gather_v2(call: Call) -> str:
     """The axis gives way to those of the indices; the first ``batch_dims`` axes of both go together."""
     batch = call.attr("batch_dims")
@@ -45,7 +45,7 @@ def _positions(call: Call) -> str:
 def _gathered(call: Call, axis: int) -> str:
     """Of strings onnxruntime's Gather (1.31) moves only the first of each row that it should move."""
     shape = call.shape()
-    stored = axis if shape is None else call.axis(axis)
+    stored = from_end(call, axis) if shape is None else call.axis(axis)
     if call.dtype() == STRING and (shape is None or stored != len(shape) - 1):
         if shape is None and axis:
             return _along_computed_axis(call)
