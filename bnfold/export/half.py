@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bnfold.graph import Array, DType, FunctionRef, Graph, Node, TensorType, constant
+from bnfold.export.table import find_row
+from bnfold.graph import Array, DType, FunctionRef, Graph, Node, TensorType, constant, node_name
 from bnfold.graph.dtypes import FLOAT16, FLOAT32
 from bnfold.graph.graph_def import op_definition
 from bnfold.graph.stages import Endpoint, InferenceGraph
@@ -38,9 +39,11 @@ class _Halving:
         self.graph = Graph(producer=source.producer)
         self.graph.functions = source.functions
         self._copies: dict[tuple[str, DType], str] = {}  # by tensor of the source, and dtype
+        counting = _counting(source)
         for node in source.topological():
             if node.op != "Const":  # constants come when something reads them, in the dtype that it reads
-                self._copy(node, set() if node.output in given else _half_attrs(node))
+                stays = node.output in given or node.name in counting or self._is_exact(node)
+                self._copy(node, set() if stays else _half_attrs(node))
 
     def _copy(self, node: Node, halves: set[str]) -> None:
         """Add ``node`` with float16 for the dtype attributes ``halves``."""
@@ -55,6 +58,10 @@ class _Halving:
             if halves and _type_attr(definition.output_arg, node, index) in halves:
                 known = TensorType(FLOAT16, known.shape)
             self._record(tensor, tensor, known)
+
+    def _is_exact(self, node: Node) -> bool:
+        """Does ``node`` cut floats to integers that are there in float32? In float16 they would be others."""
+        return _cuts(node) and (node.inputs[0], FLOAT32) in self._copies
 
     def _record(self, tensor: str, copy: str, known: TensorType) -> None:
         self.graph.types[copy] = known
@@ -93,14 +100,58 @@ def halved(array: Array) -> Array:
     return np.where(finite, clipped, array).astype(np.float16)
 
 
+_ARITHMETIC = frozenset(
+    (
+        *("Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "Neg", "Pow", "Maximum", "Minimum"),
+        *("Floor", "Ceil", "Round", "Rint", "Identity", "Pack", "ConcatV2", "Reshape", "StridedSlice"),
+    )
+)
+
+
+def _counting(graph: Graph) -> set[str]:
+    """The nodes by which integers, sizes as a rule, become floats and integers again: float16 counts to 2048 only."""
+    found: set[str] = set()
+    order = graph.topological()
+    for node in order:
+        given = [tensor for tensor in node.inputs if graph.value(tensor) is None]
+        goes_on = node.op in _ARITHMETIC and given and all(node_name(tensor) in found for tensor in given)
+        if goes_on or (node.op == "Cast" and node.attrs["DstT"] == FLOAT32 and node.attrs["SrcT"].is_integer):
+            found.add(node.name)
+    for node in reversed(order):
+        if node.name in found:
+            readers = graph.consumers(node.name)
+            if not readers or any(reader.name not in found and not _cuts(reader) for reader in readers):
+                found.discard(node.name)
+    return found
+
+
+def _cuts(node: Node) -> bool:
+    """Does ``node`` cut floats to integers?"""
+    return node.op == "Cast" and node.attrs["SrcT"] == FLOAT32 and node.attrs["DstT"].is_integer
+
+
 def _half_attrs(node: Node) -> set[str]:
     """The dtype attributes of ``node`` that say float32 and may say float16."""
     definition = op_definition(node.op)
     if definition is None or any(isinstance(value, FunctionRef) for value in node.attrs.values()):
         return set()
+    if node.op in _BITS:
+        return set()
     if node.op.startswith(("TensorList", "EmptyTensorList")):  # loops, which stay as they are, take lists as variants
         return set()
-    return {attr.name for attr in definition.attr if _may_be_half(attr, node.attrs.get(attr.name))}
+    halves = {attr.name for attr in definition.attr if _may_be_half(attr, node.attrs.get(attr.name))}
+    return halves if _is_lowered(node, halves) else set()
+
+
+def _is_lowered(node: Node, halves: set[str]) -> bool:
+    """Whether the table has the op for float16 too: TensorFlow may define it for more than its kernels compute."""
+    row = find_row(node.op)
+    decides = "T" in halves or not isinstance(node.attrs.get("T"), DType)
+    return row is None or not decides or "float16" in row.dtypes
+
+
+_BITS = frozenset({"Bitcast", "DecodeRaw", "DecodePaddedRaw", "AsString"})
+"""Ops that take a dtype by its bits, or its digits."""
 
 
 def _may_be_half(attr: Any, value: Any) -> bool:
