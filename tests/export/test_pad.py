@@ -58,6 +58,25 @@ def test_zeros_around_a_max_pool_stay_zeros_when_all_values_are_negative(opset):
     )
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int8", "int32", "uint8"])
+def test_zeros_around_a_max_pool_stay_zeros_whatever_the_dtype(dtype):
+    def build(x):
+        return tf.nn.max_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
+
+    assert_lowers(build, {"x": random(2, 6, 8, 3, low=-9, high=-2).astype(dtype)})
+
+
+@pytest.mark.parametrize("fill", [0.0, -2.0])
+@pytest.mark.parametrize("between", [lambda x: x, lambda x: tf.ensure_shape(x, (2, 8, 10, 3))], ids=["", "EnsureShape"])
+def test_numbers_around_a_max_pool_stay_when_they_are_written_out(fill, between):
+    def build(x):
+        padded = tf.raw_ops.PadV2(input=x, paddings=[[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=fill)
+        plain = tf.pad(x - 1.0, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        return [tf.nn.max_pool2d(between(each), 3, 2, "VALID") for each in (padded, plain)]
+
+    assert_lowers(build, {"x": random(2, 6, 8, 3, low=-9, high=-4)})
+
+
 @pytest.mark.parametrize("positive", [tf.nn.relu, lambda x: tf.concat([tf.nn.relu6(x), tf.square(x)], -1)])
 def test_zeros_around_a_max_pool_are_its_own_when_no_value_is_negative(positive):
     def build(x):
@@ -74,6 +93,14 @@ def test_zeros_around_a_max_pool_are_its_own_when_no_value_is_negative(positive)
         lambda x: tf.nn.max_pool(tf.pad(tf.nn.relu(x), [[0, 0], [3, 0], [0, 0], [0, 0]]), 3, 1, "VALID"),
         lambda x: tf.nn.max_pool(tf.pad(tf.nn.elu(x), [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID"),
         lambda x: tf.nn.max_pool(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID"),
+        lambda x: tf.nn.max_pool(
+            tf.pad(
+                tf.concat([tf.nn.relu(x), np.full((2, 9, 8, 1), -5, np.float32)], -1), [[0, 0], [1, 1], [1, 1], [0, 0]]
+            ),
+            3,
+            2,
+            "VALID",
+        ),
     ],
 )
 def test_zeros_around_a_max_pool_stay_when_they_may_win(build):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bnfold.export.bodies import SAME
 from bnfold.export.call import Call
 from bnfold.export.carry import moved
 from bnfold.export.ints import Ints, counted, input_ints, size_of
@@ -11,6 +12,8 @@ from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import Follows
 from bnfold.export.table import COMPLEX, NUMBERS, lowers
+from bnfold.graph import DType
+from bnfold.graph.dtypes import FLOAT64
 
 PADS = Follows(data=(0,), constant=(1,))
 
@@ -18,15 +21,27 @@ PADS = Follows(data=(0,), constant=(1,))
 @lowers("Pad", dtypes=(*NUMBERS, *COMPLEX, "bool"), placement=PADS)
 @lowers("PadV2", dtypes=(*NUMBERS, "bool"), placement=PADS)
 def lower_pad(call: Call) -> str:
-    if call.arity > 2:
+    fill = call.value(2) if call.arity > 2 else np.zeros(())
+    if fill is None or fill.any():
         return _padded(call, call.input(2), mode="constant")
     # onnxruntime (Pad_Fusion, 1.31) takes a pad with 0 for the padding of a max pool, which is -∞; -0 it leaves alone
-    zero = -0.0 if call.dtype().is_floating and _feeds_max_pool(call) else 0
-    return _padded(call, call.scalar(zero, part_dtype(call.dtype())), mode="constant")
+    dtype = part_dtype(call.dtype())
+    if dtype.name.startswith(("bool", "uint")) or not _feeds_max_pool(call, call.node.output):
+        return _padded(call, call.scalar(0, dtype), mode="constant")
+    if dtype.is_floating:
+        return _padded(call, call.scalar(-0.0, dtype), mode="constant")
+    return call.cast(_padded(call, call.scalar(-0.0, FLOAT64), mode="constant", dtype=FLOAT64), dtype)
 
 
-def _feeds_max_pool(call: Call) -> bool:
-    return any(reader.op.startswith("MaxPool") for reader in call.scope.graph.readers(call.node.output))
+_SEEN_THROUGH = SAME | {"Transpose"}
+"""Ops that may hand on the value that they get."""
+
+
+def _feeds_max_pool(call: Call, tensor: str) -> bool:
+    return any(
+        reader.op.startswith("MaxPool") or (reader.op in _SEEN_THROUGH and _feeds_max_pool(call, reader.output))
+        for reader in call.scope.graph.readers(tensor)
+    )
 
 
 @lowers("MirrorPad", dtypes=(*NUMBERS, "bool"), placement=PADS)
@@ -40,7 +55,8 @@ def lower_mirror_pad(call: Call) -> str:
     return _mirrored(call)
 
 
-def _padded(call: Call, fill: str, *, mode: str) -> str:
+def _padded(call: Call, fill: str, *, mode: str, dtype: DType | None = None) -> str:
+    """In the dtype of the input, or in ``dtype``."""
     paddings = call.value(1)
     if paddings is not None and not paddings.any():
         return call.input(0)
@@ -52,8 +68,8 @@ def _padded(call: Call, fill: str, *, mode: str) -> str:
         rows = input_ints(call, 1).name
         rows = call.emit("Concat", rows, call.constant(np.array(parts, np.int64), "parts"), axis=0) if parts else rows
         pads = Ints(call, call.transpose(rows, (1, 0))).vector()
-    values = [call.input(0), pads.name, fill]
-    return moved(call, "Pad", values, part_dtype(call.dtype()), values=(0, 2), mode=mode)
+    value = call.input(0) if dtype is None else call.cast(call.input(0), dtype)
+    return moved(call, "Pad", [value, pads.name, fill], dtype or part_dtype(call.dtype()), values=(0, 2), mode=mode)
 
 
 def _mirrored(call: Call) -> str:

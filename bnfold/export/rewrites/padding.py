@@ -57,12 +57,20 @@ def _is_never_negative(graph: Graph, tensor: str, depth: int = 6) -> bool:
     node = graph.find_producer(tensor)
     if node is None or depth == 0:
         return False
+    if (array := graph.value(tensor)) is not None:
+        return bool((array >= 0).all())
     if node.op in _POSITIVE:
         return True
     if node.op not in _KEEP_SIGNS:
         return False
-    data = [given for given in node.inputs if graph.value(given) is None]
-    return bool(data) and all(_is_never_negative(graph, given, depth - 1) for given in data)
+    return all(_is_never_negative(graph, given, depth - 1) for given in _data(node))
+
+
+def _data(node: Node) -> tuple[str, ...]:
+    """The inputs that hold what the output holds, without axes, shapes and the like."""
+    if node.op == "Concat":
+        return node.inputs[1:]
+    return node.inputs[:-1] if node.op == "ConcatV2" else node.inputs[:1]
 
 
 def _zeros_around(graph: Graph, pad: Node) -> Array | None:
