@@ -276,6 +276,15 @@ def test_transposed_conv2d_is_the_same_when_no_size_is_known(padding):
         assert_lowers(build, feeds | {"size": np.array(size, np.int32)}, dynamic=True)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_transposed_conv2d_keeps_its_dtype_when_no_size_is_known(dtype):
+    """Sums of 18 products, which TensorFlow rounds now and then."""
+    feeds = {"x": random(2, 5, 4, 3, dtype=dtype), "kernel": random(3, 2, 5, 3, seed=1, dtype=dtype)}
+    build = lambda x, kernel, size: tf.nn.conv2d_transpose(x, kernel, size, [2, 3], "SAME")  # noqa: E731
+    tolerance = 4 * float(ml_dtypes.finfo(dtype).eps)
+    assert_lowers(build, feeds | {"size": np.int32([2, 9, 11, 5])}, dynamic=True, rtol=tolerance, atol=tolerance)
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("shape", [(2, 5, 4, 6), (None, None, None, 6), (None,) * 4])
 def test_transposed_depthwise_conv_is_the_same(padding, shape):

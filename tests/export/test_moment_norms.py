@@ -75,6 +75,16 @@ def test_what_is_almost_a_norm_is_the_same(build):
     assert_lowers(build, {"x": X}, rtol=2e-5, atol=2e-5)
 
 
+def test_what_adds_an_axis_is_the_same():
+    def build(x):
+        mean = tf.reduce_mean(x, [2], keepdims=True)
+        variance = tf.reduce_mean(tf.math.squared_difference(x, mean), [2], keepdims=True)
+        factor = tf.math.rsqrt(variance + 1e-3) * GAMMA.reshape(1, 1, 1, 5)
+        return x * factor + (BETA - mean * factor)
+
+    assert "LayerNormalization" not in op_types(assert_lowers(build, {"x": X[0]}, rtol=1e-5, atol=1e-5))
+
+
 def test_norm_stays_when_its_mean_is_an_output():
     def build(x):
         mean = tf.reduce_mean(x, [-1], keepdims=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 from harness import assert_lowers, random
@@ -23,10 +24,12 @@ def test_dilation_is_the_same(padding, stride, rate, shape):
     assert_lowers(build, {"x": random(2, 9, 8, 4)}, shapes={"x": shape})
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, ml_dtypes.bfloat16, np.int32, np.uint8])
 def test_dilation_keeps_its_dtype(dtype):
     weights = random(2, 3, 4, seed=1, dtype=dtype)
     x = random(1, 5, 6, 4, dtype=dtype)
+    build = lambda x: tf.nn.dilation2d(x, weights, [1, 2, 1, 1], "SAME", "NHWC", [1] * 4)  # noqa: E731
+    assert_lowers(build, {"x": x}, shapes={"x": (None, None, None, 4)})
     assert_lowers(lambda x: tf.nn.dilation2d(x, weights, [1] * 4, "SAME", "NHWC", [1] * 4), {"x": x})
     assert_lowers(lambda x, w: tf.nn.dilation2d(x, w, [1] * 4, "SAME", "NHWC", [1] * 4), {"x": x, "w": weights})
 

@@ -117,6 +117,13 @@ def test_rounding_to_steps_is_the_same_when_of_another_dtype(dtype):
     assert_lowers(build, {"x": X.astype(dtype)}, rtol=1e-9)
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_rounding_to_steps_is_the_same_when_there_is_one_bit(given):
+    """Of the two codes, 0 and -1, none is positive."""
+    build = lambda x: tf.quantization.quantize_and_dequantize_v2(x, -1.0, 1.0, num_bits=1, range_given=given)  # noqa: E731
+    assert_lowers(build, {"x": random(3, 4)})
+
+
 def test_rounding_to_steps_is_zero_when_all_is_zero():
     build = lambda x: raw.QuantizeAndDequantizeV2(input=x, input_min=0.0, input_max=0.0)  # noqa: E731
     assert_lowers(build, {"x": np.zeros((2, 3), np.float32)})

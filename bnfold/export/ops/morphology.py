@@ -10,6 +10,7 @@ from bnfold.export.ops.patches import Windows
 from bnfold.export.ops.window import Window, computed_pads, known_pads, pad_at_run_time
 from bnfold.export.placement import SPATIAL
 from bnfold.export.table import FLOATS, lowers
+from bnfold.graph import DType
 from bnfold.graph.dtypes import INT64
 
 _NARROW = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
@@ -27,8 +28,7 @@ def lower_dilation(call: Call) -> str:
         return _by_windows(call)
     strides, rates = call.attr("strides")[1:3], call.attr("rates")[1:3]
     window = Window((height, width), tuple(strides), tuple(rates), call.attr("padding"))
-    dtype = call.dtype()
-    wide = dtype if dtype.is_floating else INT64
+    dtype, wide = call.dtype(), _wide(call)
     value = call.input(0) if wide == dtype else call.cast(call.input(0), wide)
     value = _padded(call, value, window, call.scalar(-np.inf if wide.is_floating else _FAR_BELOW, wide))
     sums = [
@@ -40,10 +40,14 @@ def lower_dilation(call: Call) -> str:
     return largest if wide == dtype else call.cast(largest, dtype)
 
 
+def _wide(call: Call) -> DType:
+    """Where sums are compared: the rounding to a narrower float, if there is one, keeps their order."""
+    return call.wide_dtype("Max", call.dtype()) if call.dtype().is_floating else INT64
+
+
 def _by_windows(call: Call) -> str:
     """The same where the shape of the filter is not known: all windows at once, and their largest sums."""
-    dtype = call.dtype()
-    wide = dtype if dtype.is_floating else INT64
+    dtype, wide = call.dtype(), _wide(call)
     sizes, kernel = sizes_of(call, 0, [1, 2]), sizes_of(call, 1, [0, 1])
     strides, rates = (Ints(call, call.attr(name)[1:3]) for name in ("strides", "rates"))
     places = Windows(sizes, kernel, strides, rates, call.attr("padding"))
@@ -72,10 +76,10 @@ def _shifted(call: Call, value: str, window: Window, row: int, column: int) -> s
 
 def _weight(call: Call, row: int, column: int) -> str:
     """The filter at one place, one number for each channel, along axis 1."""
-    wide = call.dtype() if call.dtype().is_floating else INT64
+    wide = _wide(call)
     array = call.value(1)
     if array is not None:
         return call.constant(array[row, column].astype(wide.numpy).reshape(-1, 1, 1))
     place = call.emit("Gather", call.input(1), call.scalar(row, INT64), axis=0)
     place = call.reshape(call.emit("Gather", place, call.scalar(column, INT64), axis=0), [-1, 1, 1])
-    return place if call.dtype().is_floating else call.cast(place, wide)
+    return place if call.dtype() == wide else call.cast(place, wide)

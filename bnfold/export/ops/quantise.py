@@ -77,7 +77,8 @@ def lower_quantise_and_dequantise(call: Call) -> str:
     dtype = FLOAT64 if call.dtype() == FLOAT64 else FLOAT32
     value = input_reals(call, 0, dtype)
     low, high = _range(call, value, dtype)
-    step = (high / float(highest)).at_least(low / float(lowest) if lowest else 0.0).at_least(0.0)
+    sides = [bound / float(code) for bound, code in ((low, lowest), (high, highest)) if code]
+    step = sides[0].at_least(sides[-1]).at_least(0.0)
     if call.attr("range_given"):
         codes = bits == 8 and not narrow and call.attr("round_mode", "HALF_TO_EVEN") == "HALF_TO_EVEN"
         if codes and dtype == call.dtype() == FLOAT32 and step.known is not None and (step.known > 0).all():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bnfold.export.call import Call
+from bnfold.export.carry import moved
 from bnfold.export.ints import Ints, input_ints, joined, run_time_shape, size_of
 from bnfold.export.ops.conv import depthwise_kernel, permuted_kernel
 from bnfold.export.ops.window import (
@@ -91,7 +92,7 @@ def _cut_at_run_time(call: Call, full: str, window: Window) -> str:
         before = Ints(call, [pair[0] for pair in window.explicit])
     end = before + wanted
     pads = joined(call, [0] * (count + 4), (end - size).at_least(0))
-    padded = call.emit("Pad", full, pads.name, call.scalar(0, call.dtype(2)))
+    padded = moved(call, "Pad", [full, pads.name, call.scalar(0, call.dtype(2))], call.dtype(2), values=(0, 2))
     return call.emit("Slice", padded, before.name, end.name, call.ints(np.arange(2, 2 + count)))
 
 

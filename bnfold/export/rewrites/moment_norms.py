@@ -156,7 +156,7 @@ def _replace(graph: Graph, node: Node, found: _Moments) -> None:
     last = len(shape) - 1
     op = {(last,): "LayerNorm", tuple(range(1, last)): "InstanceNorm"}.get(found.axes)
     gamma, beta = (_per_channel(array, shape[-1], start) for array, start in ((found.gamma, 1), (found.beta, 0)))
-    if op is None or gamma is None or beta is None:
+    if op is None or gamma is None or beta is None or graph.shape_of(node.output) != shape:
         return
     names = []
     for stem, array in (("gamma", gamma), ("beta", beta)):
