@@ -76,8 +76,9 @@ class Averages:
     def keeper(self, tensor: str, layer: str) -> Bound | None:
         """The variable that holds the moving average of ``tensor``, or None.
 
-        Accumulators give way to the average made of them. Of several variables, those that the forward graph reads
-        while it trains (batch renormalisation's own) are not the moving average kept for inference.
+        Accumulators give way to the average made of them, and copies of the last batch's statistic to the average.
+        Of several variables, those that the forward graph reads while it trains (batch renormalisation's own) are not
+        the moving average kept for inference.
 
         Raises
         ------
@@ -86,6 +87,8 @@ class Averages:
         """
         updates = self._by_tensor.get(tensor, [])
         inner = {name for update in updates for name in update.accumulators}
+        if self.is_averaged(tensor):
+            updates = [update for update in updates if update.is_average]
         found = {update.variable: update.op for update in updates if update.variable not in inner}
         if len(found) > 1:
             found = {v: op for v, op in found.items() if v not in self.forward} or found
@@ -108,7 +111,7 @@ class Averages:
         means: set[str] = set()
         others: set[str] = set()
         for updates in self._by_tensor.values():
-            names = {update.variable for update in updates}
+            names = {update.variable for update in updates if update.is_average}
             read = {name for name in names if name in self.forward and name not in bound}
             (means if any(name in bound for name in names) else others).update(read)
         return means, others

@@ -114,9 +114,16 @@ def drop_renormalisation(forward: Graph, averages: Averages, bound: Mapping[str,
     ``r = stop_gradient(clip(deviation / renorm_deviation))`` multiplies gamma and
     ``d = stop_gradient(clip((mean − renorm_mean) / renorm_deviation))`` shifts; both compare the batch with averages
     that only training reads. Sergey Ioffe, "Batch Renormalization", 2017, algorithm 1: at inference there are none.
+    Both belong to the batch: a StopGradient of data, or of the vectors of a spectral norm, is neither.
     """
+    stops = [node for node in forward if node.op == "StopGradient"]
+    if not stops:
+        return
+    levels = Levels(averages.forward)
     means, deviations = averages.read_in_training(bound)
-    for node in [n for n in forward if n.op == "StopGradient"]:
+    for node in stops:
+        if levels.of_node(node.name) is not Level.STATISTIC:
+            continue
         behind = forward.ancestors([node.output])
         if behind & deviations:
             value = 0.0 if behind & means else 1.0

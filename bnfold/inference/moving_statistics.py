@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bnfold.graph import Graph, Node
-from bnfold.inference.scalars import known_scalar
+from bnfold.inference.scalars import is_rate, known_scalar
 from bnfold.inference.variables import ASSIGNMENTS, TRANSPARENT, VARIABLE_OPS, source_of, variable_behind
 
 SUMS = frozenset({"Add", "AddV2", "Sub", "AddN"})
@@ -66,11 +66,12 @@ def find_updates(graph: Graph) -> tuple[Update, ...]:
         variable = variable_behind(graph, node.inputs[0])
         if variable is None:
             continue
-        climb = _Climb(graph, variable.name, accumulators)
+        keeps = _mentions(graph, node.inputs[1], variable.name)
+        climb = _Climb(graph, variable.name, accumulators, blends=keeps)
         statistics = dict.fromkeys(climb.tensors(_averaged(graph, node, variable.name)))
         if statistics:
             passed = frozenset(climb.passed)
-            is_average = bool(passed) or _mentions(graph, node.inputs[1], variable.name)
+            is_average = bool(passed) or keeps
             found.append(Update(node.name, variable.name, tuple(statistics), passed, _rate(graph, node), is_average))
     return tuple(found)
 
@@ -146,7 +147,7 @@ class _Step:
     roots: int = 0
     offsets: int = 0
     is_bare: bool = True
-    """Whether nothing but reads, reshapes and choices lies below: a variable found then is itself what is averaged."""
+    """Whether only reads, reshapes, choices and the rate lie below: a variable found then is what is averaged."""
 
     @property
     def is_level(self) -> bool:
@@ -159,12 +160,26 @@ class _Climb:
     Batch renormalisation of ``contrib`` averages ``sqrt(variance + epsilon)`` in one variable and assigns
     ``relu(average² − epsilon)`` to another: such a detour counts once every root is met by a square and every
     constant added by one taken away.
+
+    Parameters
+    ----------
+    graph : Graph
+    variable : str
+        That the average is kept in.
+    accumulators : mapping of str to list of Node
+        Variable → what updates it by its own value.
+    blends : bool
+        Whether ``variable`` keeps a part of its value. In ``target = target · (1 − rate) + other · rate`` the
+        variable ``other`` is averaged; what it is an average of itself belongs to ``other``.
     """
 
-    def __init__(self, graph: Graph, variable: str, accumulators: Mapping[str, list[Node]]) -> None:
+    def __init__(
+        self, graph: Graph, variable: str, accumulators: Mapping[str, list[Node]], *, blends: bool = False
+    ) -> None:
         self.graph = graph
         self.variable = variable
         self.accumulators = accumulators
+        self.blends = blends
         self.passed: dict[str, None] = {}
 
     def tensors(self, starts: Iterable[str]) -> Iterator[str]:
@@ -183,8 +198,12 @@ class _Climb:
                 continue
             if step.is_level:
                 yield step.tensor
-            is_bare = step.is_bare and (node.op in TRANSPARENT or node.op in CHOICES)
+            is_bare = step.is_bare and (node.op in TRANSPARENT or node.op in CHOICES or self.weighs(node))
             queue.extend(replace(above, is_bare=is_bare) for above in self.above(step, node))
+
+    def weighs(self, node: Node) -> bool:
+        """Whether ``node`` multiplies by the rate of a blend."""
+        return self.blends and node.op == "Mul" and any(is_rate(self.graph, tensor) for tensor in node.inputs)
 
     def through(self, node: Node) -> list[str]:
         """What is averaged in the variable ``node``, or in the one that ``node`` assigns, if that is another one."""

@@ -107,3 +107,11 @@ def known_scalar(graph: Graph, tensor: str) -> float | None:
         evaluate_scalar(node, node.inputs, values)
     value = values.get(tensor)
     return float(value.item()) if value is not None and value.size == 1 and value.dtype.kind in "fiu" else None
+
+
+def is_rate(graph: Graph, tensor: str) -> bool:
+    """Whether ``tensor`` is a decay, or is computed from one and from scalars such as the global step alone."""
+    leaves = [node for node in few_sources(graph, tensor) or () if not node.inputs]
+    return bool(leaves) and all(
+        node.attrs["value"].size <= 1 if node.op == "Const" else node.attrs.get("shape") == () for node in leaves
+    )

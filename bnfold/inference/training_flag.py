@@ -123,6 +123,8 @@ def find_flags(
         forwards = [_forward(graph, outputs, {**given, node.output: option}) for option in options]
         if not _is_named(node):
             options, forwards = _with_all_weights(options, forwards, kept)
+        if not options:
+            continue
         scores = [_training_left(forward, moments) for forward in forwards]
         if node.output in fed and len(set(scores)) == 1:
             continue
@@ -208,11 +210,23 @@ def _with_all_weights(
 ) -> tuple[list[Array], list[Graph]]:
     """The options but those that leave out weights of another: they take a part of the network away, not training.
 
-    Moving statistics (``kept``) do not count, since training itself does without them.
+    Moving statistics (``kept``) do not count, since training itself does without them. Where each option has weights
+    of its own, it is the kernels that tell: two paths of which the flag chooses one, or which it blends.
     """
-    weights = [{n.name for n in forward if n.op in VARIABLE_OPS and n.name not in kept} for forward in forwards]
-    whole = [index for index, own in enumerate(weights) if not any(own < other for other in weights)]
+    weights = [{n.name: n for n in forward if n.op in VARIABLE_OPS and n.name not in kept} for forward in forwards]
+    kernels = {name for own in weights for name, node in own.items() if _is_kernel(node)}
+    whole = [
+        index
+        for index, own in enumerate(weights)
+        if kernels <= own.keys() and not any(own.keys() < other.keys() for other in weights)
+    ]
     return [options[index] for index in whole], [forwards[index] for index in whole]
+
+
+def _is_kernel(node: Node) -> bool:
+    """Whether a variable has more than one axis along which it varies: a vector may be a norm's."""
+    shape = node.attrs.get("shape")
+    return shape is not None and sum(size != 1 for size in shape) > 1
 
 
 def _training_left(forward: Graph, moments: list[str]) -> Score:

@@ -8,7 +8,7 @@ from typing import Literal
 from bnfold.errors import InferenceError
 from bnfold.graph import Graph, Node, node_name
 from bnfold.graph.stages import Note, SourceModel
-from bnfold.inference.scalars import few_sources
+from bnfold.inference.scalars import is_rate
 from bnfold.inference.variables import ASSIGNMENTS, VARIABLE_OPS, variable_behind
 
 Weights = Literal["auto", "trained", "ema"]
@@ -101,21 +101,13 @@ def _tracked(graph: Graph, update: Node, shadow: Node) -> str | None:
         node = graph.find_producer(tensor)
         if variable is not None:
             leaves.add(variable.name)
-        elif node is not None and node.op in ARITHMETIC and not _is_rate(graph, tensor):
+        elif node is not None and node.op in ARITHMETIC and not is_rate(graph, tensor):
             stack += node.inputs
-        elif node is None or not _is_rate(graph, tensor):
+        elif node is None or not is_rate(graph, tensor):
             return None
     shape = shadow.attrs.get("shape")
     others = [name for name in leaves if name != shadow.name and graph[name].attrs.get("shape") == shape]
     return others[0] if shadow.name in leaves and len(others) == 1 else None
-
-
-def _is_rate(graph: Graph, tensor: str) -> bool:
-    """Whether ``tensor`` is a decay, or is computed from one and from scalars such as the global step alone."""
-    leaves = [node for node in few_sources(graph, tensor) or () if not node.inputs]
-    return bool(leaves) and all(
-        node.attrs["value"].size <= 1 if node.op == "Const" else node.attrs.get("shape") == () for node in leaves
-    )
 
 
 def _averaged(

@@ -402,3 +402,64 @@ def test_parameter_that_is_made_anew_for_each_input_stays_arithmetic() -> None:
     [got] = run(inference.graph, [inference.outputs[0].tensor], {inference.inputs[0].tensor: sample})
     expected = truth(network, sample)
     np.testing.assert_allclose(got, expected, rtol=0, atol=EXACT * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("norm", [fused_by_hand, moments_twice], ids=lambda norm: norm.__name__)
+def test_statistics_are_the_layers_own_when_a_target_network_follows_all_variables(norm: Norm) -> None:
+    """``target = tau · online + (1 − tau) · target`` over all variables: two variables seem to follow the batch."""
+
+    def network(training: bool) -> Net:
+        x, ends = image(), []
+        for name in ("online", "target"):
+            with v1.variable_scope(name):
+                hidden = convolution(x)
+                with v1.variable_scope("bn"):
+                    hidden = norm(hidden, training)
+                ends.append(head(hidden))
+        variables = v1.global_variables()
+        online, target = ([v for v in variables if v.op.name.startswith(f"{name}/")] for name in ("online", "target"))
+        for follows, leads in zip(target, online, strict=True):
+            v1.assign(follows, tf.multiply(leads, 0.01) + tf.multiply(follows, 0.99))
+        return Net(x, tf.identity(ends[0], name="y"))
+
+    sample = sample_for(network)
+    inference = infer(source_of(network), outputs=["y"])
+    assert error_of(inference, sample, truth(network, sample)) < EXACT
+    [found] = inference.batch_norms
+    assert found.variables["moving_mean"].startswith("online/")
+
+
+def test_copies_of_the_last_batch_are_no_averages() -> None:
+    def norm(x: Any, training: bool) -> Any:
+        gamma, beta = scale_and_shift(scope(x))
+        averages, copies = moving(scope(x)), moving(scope(x), "last_mean", "last_var")
+        if not training:
+            return v1.nn.fused_batch_norm(x, gamma, beta, *averages, is_training=False)[0]
+        y, *batch = v1.nn.fused_batch_norm(x, gamma, beta, is_training=True)
+        for average, copy, moment in zip(averages, copies, batch, strict=True):
+            v1.assign(copy, moment)
+            v1.assign_sub(average, 0.1 * (average - moment))
+        return y
+
+    network = around(norm)
+    sample = sample_for(network)
+    assert error_of(infer(source_of(network)), sample, truth(network, sample)) < EXACT
+
+
+def test_vectors_of_a_spectral_norm_are_no_corrections_of_a_batch_renormalisation() -> None:
+    """Power iteration stores its vector, stops the gradient at it, and divides the kernel by the product."""
+
+    def network(training: bool) -> Net:
+        x = image()
+        kernel, u = variable("kernel", [3, 3, 4, 7]), variable("u", [1, 7], trainable=False)
+        matrix = tf.reshape(kernel, [-1, 7])
+        right = tf.math.l2_normalize(tf.matmul(u, matrix, transpose_b=True))
+        left = tf.stop_gradient(tf.math.l2_normalize(tf.matmul(right, matrix)))
+        sigma = tf.matmul(tf.matmul(tf.stop_gradient(right), matrix), left, transpose_b=True)
+        with tf.control_dependencies([v1.assign(u, left)] if training else []):
+            hidden = tf.nn.conv2d(x, tf.reshape(matrix / sigma, kernel.shape), 1, "SAME")
+        with v1.variable_scope("bn"):
+            return Net(x, head(fused_by_hand(hidden, training)))
+
+    sample = sample_for(network)
+    assert error_of(infer(source_of(network)), sample, truth(network, sample)) < EXACT

@@ -58,9 +58,24 @@ def test_plain_assignment_is_no_average() -> None:
     assert not update.is_average
 
 
+def blended_with_an_average(average: Any, batch: Any) -> Any:
+    """The statistics of a target network follow those of the trained one, which follow the batch."""
+    other = variable("other", 4, trainable=False)
+    v1.assign_sub(other, (other - batch) * 0.25)
+    return v1.assign(average, average * 0.75 + other * 0.25)
+
+
+def blended_at_a_rate_that_is_fed(average: Any, batch: Any) -> Any:
+    rate, other = v1.placeholder("float32", []), variable("other", 4, trainable=False)
+    v1.assign_sub(other, (other - batch) * 0.25)
+    return v1.assign(average, tf.multiply(rate, other) + tf.multiply(average, 1.0 - rate))
+
+
 NEITHER: dict[str, Write] = {
     "counts": lambda a, b: v1.assign_add(a, tf.ones(4)),
     "accumulates": lambda a, b: v1.assign_add(a, b),
+    "blends with an average": blended_with_an_average,
+    "blends with an average at a rate that is fed": blended_at_a_rate_that_is_fed,
     "averages a variable": lambda a, b: v1.assign_sub(a, (a - variable("other", 4)) * 0.25),
     "is initialised": lambda a, b: a.initializer,
 }

@@ -145,6 +145,40 @@ def test_flag_is_refused_when_its_values_contradict_each_other() -> None:
     assert "--set flag" in (caught.value.hint or "")
 
 
+def blended(alpha: Any, low: Any, high: Any) -> Any:
+    return (1 - alpha) * low + alpha * high
+
+
+def either(alpha: Any, low: Any, high: Any) -> Any:
+    return v1.cond(alpha < 0.5, lambda: tf.identity(low), lambda: tf.identity(high))
+
+
+@pytest.mark.parametrize("join", [blended, either], ids=lambda join: join.__name__)
+def test_scalar_stays_an_input_when_it_chooses_between_paths_with_kernels_of_their_own(join: Any) -> None:
+    """A path that is faded in as training grows the net: the other is no inference graph for having no batch norm."""
+
+    def network(training: bool) -> Net:
+        x = image()
+        alpha = v1.placeholder("float32", [], name="alpha")
+        low = convolution(x, "low", 3)
+        with v1.variable_scope("high"):
+            hidden = convolution(x)
+            gamma, beta = scale_and_shift(7)
+            pop = moving(7)
+            y, *batch = v1.nn.fused_batch_norm(hidden, gamma, beta, is_training=True)
+            for average, moment in zip(pop, batch, strict=True):
+                v1.assign_sub(average, 0.1 * (average - moment))
+            if not training:
+                y, *_ = v1.nn.fused_batch_norm(hidden, gamma, beta, *pop, is_training=False)
+            high = convolution(tf.nn.relu(y), "colours", 3)
+        return Net(x, head(join(alpha, low, high)), {alpha: 0.7})
+
+    sample = sample_for(network)
+    inference = infer(source_of(network))
+    assert [endpoint.name for endpoint in inference.inputs] == ["image:0", "alpha:0"]
+    assert error_of(inference, sample, truth(network, sample), {"alpha:0": np.float32(0.7)}) < EXACT
+
+
 def test_flag_is_what_the_user_sets() -> None:
     """Against the dataflow too: the word of the user counts, and is then refused for want of statistics."""
     network = chosen_by(by_cond, placeholder("bool"), False)
