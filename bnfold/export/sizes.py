@@ -57,7 +57,7 @@ class Sizes:
         return tuple(left if size == Size.of(-1) else size for size in target)
 
     def _measure(self, node: Node) -> None:
-        if (content := _content(self, node)) is not None:
+        if (content := _content(self, node)) is not None and self._is_flat(node.output):
             self._values[node.output] = content
         index = 0
         while (known := self.graph.type_of(node.tensor(index))) is not None:
@@ -69,6 +69,11 @@ class Sizes:
                     for axis, size in enumerate(known.shape)
                 )
             index += 1
+
+    def _is_flat(self, tensor: str) -> bool:
+        """Has it one axis at most? Of a matrix of sizes the order of its entries says nothing."""
+        shape = self.graph.shape_of(tensor)
+        return shape is not None and len(shape) <= 1
 
     def _named(self, followed: Values | None, tensor: str, axis: int) -> Size:
         size = followed[axis] if followed is not None else None
@@ -295,14 +300,23 @@ def _elementwise(function: Callable[[Size, Size], Size | None]) -> Follow:
 
 
 def _multiplied(sizes: Sizes, node: Node) -> Values | None:
-    values = sizes.values(node.inputs[0])
-    if values is None or None in values or node.attrs.get("keep_dims"):
+    values, axes = sizes.values(node.inputs[0]), sizes.graph.value(node.inputs[1])
+    if values is None or None in values or node.attrs.get("keep_dims") or axes is None or not axes.size:
         return None
     return (Size.product(size for size in values if size is not None),)
 
 
 def _same(sizes: Sizes, node: Node) -> Values | None:
     return sizes.values(node.inputs[0])
+
+
+def _cast(sizes: Sizes, node: Node) -> Values | None:
+    """What is a bool, or has but a few bits, is another number."""
+    target = sizes.graph.type_of(node.output)
+    return sizes.values(node.inputs[0]) if target is not None and target.dtype.name in _HOLD_SIZES else None
+
+
+_HOLD_SIZES = frozenset({"int32", "int64", "uint32", "uint64", "float32", "float64"})
 
 
 _CONTENT: dict[str, Follow] = {
@@ -320,5 +334,6 @@ _CONTENT: dict[str, Follow] = {
     "Mul": _elementwise(lambda a, b: a * b),
     "FloorDiv": _elementwise(lambda a, b: a.divided(b)),
     "FloorMod": _elementwise(lambda a, b: a.remainder(b)),
-    **dict.fromkeys(("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "StopGradient"), _same),
+    "Cast": _cast,
+    **dict.fromkeys(("Identity", "Reshape", "ExpandDims", "Squeeze", "StopGradient"), _same),
 }

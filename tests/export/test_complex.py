@@ -123,3 +123,45 @@ def test_sizes_and_sums_of_complex_tensors_are_the_same_when_the_rank_is_not_kno
 
     values = {"a": random(24), "b": random(24, seed=1)}
     assert_lowers(build, *({**values, "shape": np.int32(shape)} for shape in ([24], [2, 12], [2, 3, 4])), dynamic=True)
+
+
+_OF_UNKNOWN_RANK = {
+    "gather": lambda z: [tf.gather(z, [1, 0], axis=-1), tf.gather(z, [1, 0], axis=-2)],
+    "squeeze": lambda z: [tf.squeeze(z[..., :1], [-1]), tf.squeeze(z[..., 1:2, :], [-2])],
+    "expand": lambda z: [tf.expand_dims(z, -1), tf.expand_dims(z, -2), tf.expand_dims(z, 0)],
+    "expand computed": lambda z: [tf.expand_dims(z, tf.size(tf.zeros_like(z)) * 0 - 1)],
+    "reverse": lambda z: [tf.reverse(z, [-1]), tf.reverse(z, [0, -2])],
+    "reverse computed": lambda z: [tf.reverse(z, [tf.size(tf.zeros_like(z)) * 0 - 1])],
+    "split": lambda z: [*tf.split(z, 2, axis=-1), *tf.split(z, [1, 2], axis=-2), *tf.split(z, [1, -1], axis=-1)],
+    "unstack": lambda z: [*tf.unstack(z, 4, axis=-1), *tf.unstack(z, 3, axis=-2)],
+    "stack": lambda z: [tf.stack([z, 2 * z], axis=-1), tf.stack([z, 2 * z], axis=-2)],
+    "concat": lambda z: [tf.concat([z, 2 * z], axis=-1)],
+    "slice": lambda z: [z[..., :2], z[..., 1:, ::-2], z[1, ..., 2], z[0:1, ..., 1:3], z[1:, ::-1]],
+    "new axes": lambda z: [z[..., tf.newaxis], z[..., tf.newaxis, 1:3], z[tf.newaxis, ..., 0]],
+}
+
+
+@pytest.mark.parametrize("known", ["nothing", "the rank", "the shape"])
+@pytest.mark.parametrize("name", _OF_UNKNOWN_RANK)
+def test_axes_of_complex_tensors_are_counted_from_the_end(name, known):
+    """Where the rank is not known they are counted in what is stored, which has an axis more."""
+    shape = {"nothing": (None,), "the rank": (3,), "the shape": ()}[known]
+    feeds = {"a": random(2, 3, 4), "b": random(2, 3, 4, seed=1), "shape": np.int32([2, 3, 4])}
+    ranks = [len(result.shape) for result in _OF_UNKNOWN_RANK[name](tf.complex(feeds["a"], feeds["b"]))]
+
+    def build(a, b, shape):
+        z = tf.complex(a, b) if known == "the shape" else tf.reshape(tf.complex(a, b), shape)
+        results = [tf.ensure_shape(z, (None,) * rank) for z, rank in zip(_OF_UNKNOWN_RANK[name](z), ranks, strict=True)]
+        return [part for z in results for part in (tf.math.real(z), tf.math.imag(z))]
+
+    assert_lowers(build, feeds, shapes={"shape": shape or (3,)})
+
+
+def test_shape_of_a_transposed_complex_tensor_is_the_same():
+    """Where the transpose is none, and only the sizes are read in another order."""
+
+    def build(a, b):
+        z = tf.transpose(tf.complex(a, b), [2, 1, 0])
+        return tf.shape(z), tf.math.real(tf.reshape(z, [tf.shape(z)[2], -1]))
+
+    assert_lowers(build, {"a": random(2, 3, 4), "b": random(2, 3, 4, seed=1)}, dynamic=True)

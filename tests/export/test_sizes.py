@@ -122,3 +122,24 @@ def test_resized_images_keep_the_names_of_their_sizes():
     model = assert_lowers(build, {"x": random(2, 3, 4, 6)}, shapes={"x": (None, None, None, 6)})
     given, made = (value.type.tensor_type.shape.dim for value in (model.graph.input[0], model.graph.output[0]))
     assert [dim.dim_param or dim.dim_value for dim in made] == [dim.dim_param or dim.dim_value for dim in given]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: tf.reshape(x, tf.reduce_prod(_square_of_sizes(x), axis=1)),
+        lambda x: tf.reshape(x, tf.reduce_prod(_square_of_sizes(x), axis=0)),
+        lambda x: tf.reshape(x, tf.reshape(tf.transpose(_square_of_sizes(x)), [-1])),
+        lambda x: tf.reshape(x, tf.reshape(tf.concat([tf.shape(x)[:, None] // 2, [[2]] * 3], 1), [-1])),
+        lambda x: tf.reshape(x, tf.reduce_prod(tf.shape(x), axis=[])),
+        lambda x: tf.fill([tf.cast(tf.cast(tf.shape(x)[1], tf.bool), tf.int32), 2], x[0, 0, 0]),
+        lambda x: tf.fill([tf.cast(tf.cast(tf.shape(x)[1] * 100, tf.uint8), tf.int32)], x[0, 0, 0]),
+    ],
+)
+def test_sizes_in_a_matrix_are_not_taken_for_a_vector(build):
+    """Nor are those that a bool or a byte does not hold."""
+    assert_lowers(build, {"x": random(2, 4, 6)}, {"x": random(4, 2, 8)}, dynamic=True)
+
+
+def _square_of_sizes(x):
+    return tf.reshape(tf.concat([tf.shape(x), [1]], 0), [2, 2])

@@ -141,3 +141,18 @@ def test_new_axes_after_an_ellipsis_are_the_same_when_the_rank_is_not_known():
 
     feeds = {"x": random(3, 4, 5), "s": np.int32([3, 4, 5])}
     assert_lowers(build, feeds, shapes={"s": (None,)}, opsets=(13, 18))
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (None, None), None])
+def test_backward_slice_is_empty_when_it_starts_before_the_first_entry(shape):
+    assert_lowers(
+        lambda x, begin, end: [
+            x[-10::-1],
+            x[-4:-9:-1, -4::-1],
+            tf.strided_slice(x, begin, end, [-1, 1]),
+            tf.strided_slice(x, begin, [0, 0], end, begin_mask=2, end_mask=3),
+        ],
+        {"x": random(3, 4), "begin": np.int32([-4, -9]), "end": np.int32([-7, 3])},
+        {"x": random(3, 4), "begin": np.int32([-3, -2]), "end": np.int32([-9, -1])},
+        shapes={"x": shape} if shape is not None else {"x": (None, None)},
+    )

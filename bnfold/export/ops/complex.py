@@ -5,11 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.export.call import Call
+from bnfold.export.ints import Ints
 from bnfold.export.onnx_graph import part_dtype
 
 
 def is_complex(call: Call, index: int = 0) -> bool:
     return call.dtype(index).name.startswith("complex")
+
+
+def from_end(call: Call, axis: int, index: int = 0) -> int:
+    """``axis`` of input ``index``, of unknown rank, where it is stored: the two parts stand behind all axes."""
+    return axis - 1 if axis < 0 and is_complex(call, index) else axis
+
+
+def from_ends(call: Call, axes: Ints, index: int = 0) -> Ints:
+    """As `from_end`, of axes that may be computed."""
+    return (axes < 0).where(axes - 1, axes) if is_complex(call, index) else axes
 
 
 def parts(call: Call, value: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import numpy as np
 from bnfold.export.along import Along
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints, input_ints, run_time_shape, size_of
-from bnfold.export.ops.complex import is_complex
+from bnfold.export.ops.complex import from_end, is_complex
 from bnfold.export.placement import Follows
 from bnfold.export.table import ALL, COMPLEX, lowers
 from bnfold.graph.dtypes import STRING
@@ -27,10 +27,7 @@ def lower_concat(call: Call) -> str:
         return _concat_along(call, values, input_ints(call, position))
     axis = int(array.reshape(()))
     known = next((index for index in values if call.shape(index) is not None), None)
-    if known is not None:
-        axis = call.axis(axis, known)
-    elif axis < 0 and is_complex(call, values[0]):
-        axis -= 1
+    axis = call.axis(axis, known) if known is not None else from_end(call, axis, values[0])
     return call.emit("Concat", *(call.input(index) for index in values), axis=axis)
 
 
@@ -61,7 +58,7 @@ def lower_split(call: Call) -> tuple[str, ...]:
         size = along.size // count
         return tuple(along.whole(part, size) for part in split(call, along.value, 1, count))
     axis = int(array.reshape(()))
-    stored = call.axis(axis, 1) if call.shape(1) is not None else axis
+    stored = call.axis(axis, 1) if call.shape(1) is not None else from_end(call, axis, 1)
     return split(call, call.input(1), stored, count)
 
 
@@ -87,13 +84,13 @@ def lower_split_v(call: Call) -> tuple[str, ...]:
     axis = int(array.reshape(()))
     if sizes.known is None or (sizes.known < 0).any():
         sizes = _filled(sizes, size_of(call, 0, axis) if call.shape() is not None else _last_sizes(call, axis))
-    stored = call.axis(axis) if call.shape() is not None else axis
+    stored = call.axis(axis) if call.shape() is not None else from_end(call, axis)
     return call.emit_many("Split", call.input(0), sizes.name, axis=stored, outputs=count)
 
 
 def _last_sizes(call: Call, axis: int) -> Ints:
     """The size of an axis, which may be counted from the end, of a tensor of unknown rank."""
-    return run_time_shape(call, call.input(0)).take([axis])
+    return run_time_shape(call, call.input(0)).take([from_end(call, axis)])
 
 
 def _filled(sizes: Ints, total: Ints) -> Ints:
@@ -107,14 +104,15 @@ def lower_pack(call: Call) -> str:
     shape = call.out_shape()
     if shape is not None:
         axis %= len(shape)
-    return call.emit("Concat", *(_with_axis(call, index, axis) for index in range(call.arity)), axis=axis)
+    stored = from_end(call, axis)
+    return call.emit("Concat", *(_with_axis(call, index, axis) for index in range(call.arity)), axis=stored)
 
 
 def _with_axis(call: Call, index: int, axis: int) -> str:
     array = call.value(index)
     if array is not None:
         return call.constant(np.expand_dims(array, axis), call.node.inputs[index])
-    return call.unsqueeze(call.input(index), [axis])
+    return call.unsqueeze(call.input(index), [from_end(call, axis)])
 
 
 @lowers("Unpack", dtypes=ANY)
@@ -123,6 +121,7 @@ def lower_unpack(call: Call) -> tuple[str, ...]:
     count, axis = call.attr("num"), call.attr("axis")
     if call.shape() is not None:
         axis = call.axis(axis)
+    axis = from_end(call, axis)
     value = call.input(0)
     if count == 1 or call.dtype() == STRING:
         return tuple(call.squeeze(part, [axis]) for part in split(call, value, axis, count))

@@ -9,7 +9,7 @@ from bnfold.export.call import Call
 from bnfold.export.carry import moved
 from bnfold.export.ints import LARGEST, Ints, as_ints, counted, input_ints, joined, run_time_shape, size_of
 from bnfold.export.onnx_graph import part_dtype
-from bnfold.export.ops.complex import is_complex
+from bnfold.export.ops.complex import from_ends, is_complex
 from bnfold.export.placement import Follows
 from bnfold.export.table import ALL, COMPLEX, lowers
 from bnfold.graph.dtypes import INT64
@@ -20,6 +20,8 @@ ANY = (*ALL, *COMPLEX)
 @lowers("ReverseV2", dtypes=ANY, placement=Follows(data=(0,), constant=(1,)))
 def lower_reverse_v2(call: Call) -> str:
     axes = input_ints(call, 1)
+    if axes.known is None or call.shape() is None:
+        axes = from_ends(call, axes)
     if axes.known is not None and call.shape() is not None:
         stored = Ints(call, [call.axis(axis) for axis in axes.known])
         return _reversed(call, stored, Ints(call, np.full(axes.known.shape, True)))

@@ -6,7 +6,7 @@ import numpy as np
 
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints, counted, input_ints, joined, shape_of
-from bnfold.export.ops.complex import conjugate, is_complex
+from bnfold.export.ops.complex import conjugate, from_end, from_ends, is_complex
 from bnfold.export.placement import Drops, Expands, Permutes, Reshapes
 from bnfold.export.size import Size
 from bnfold.export.table import ALL, COMPLEX, lowers
@@ -87,7 +87,7 @@ def lower_squeeze(call: Call) -> str:
     if axes and shape is not None:
         return call.squeeze(call.input(0), sorted(call.axis(axis) for axis in axes))
     if axes:
-        return call.squeeze(call.input(0), axes)
+        return call.squeeze(call.input(0), [from_end(call, axis) for axis in axes])
     if shape is None or None in shape:
         return call.emit("Squeeze", call.input(0))
     return call.squeeze(call.input(0), sorted(call.axis(axis) for axis, size in enumerate(shape) if size == 1))
@@ -98,4 +98,4 @@ def lower_expand_dims(call: Call) -> str:
     axis = call.value(1)
     if axis is not None and call.out_shape() is not None:
         return call.unsqueeze(call.input(0), [call.out_axis(int(axis.flat[0]))])
-    return call.emit("Unsqueeze", call.input(0), input_ints(call, 1).vector().name)
+    return call.emit("Unsqueeze", call.input(0), from_ends(call, input_ints(call, 1).vector()).name)

@@ -26,11 +26,10 @@ def _shape(call: Call, index: int) -> str:
     if shape is not None and None not in shape:
         return call.constant(np.array(shape, dtype.numpy))
     sizes = call.emit("Shape", call.input(index))
-    if shape is not None:
-        stored = [call.axis(axis, index) for axis in range(len(shape))]
-        if stored != sorted(stored):
-            sizes = call.emit("Gather", sizes, call.ints(stored))
-    if call.dtype(index).name.startswith("complex"):
+    stored = [call.axis(axis, index) for axis in range(len(shape or ()))]
+    if stored != sorted(stored):
+        sizes = call.emit("Gather", sizes, call.ints(stored))
+    elif call.dtype(index).name.startswith("complex"):
         sizes = call.emit("Slice", sizes, call.ints([0]), call.ints([-1]))
     return sizes if dtype == INT64 else call.cast(sizes, dtype)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bnfold.export.call import Call
-from bnfold.export.ints import LARGEST, Ints, counted, input_ints, run_time_shape
+from bnfold.export.ints import LARGEST, Ints, counted, input_ints, run_time_shape, sizes_of
+from bnfold.export.ops.complex import from_end
 from bnfold.export.placement import SLICES, Follows
 from bnfold.export.table import ALL, COMPLEX, lowers
 from bnfold.graph.dtypes import STRING
@@ -103,6 +104,9 @@ def _leading(call: Call) -> str:
     forward = step > 0
     begin = _masked(call, "begin", axes).where(forward.where(0, LARGEST), begin)
     end = _masked(call, "end", axes).where(forward.where(LARGEST, -LARGEST), end)
+    if forward.known is None or not forward.known.all():
+        sizes = run_time_shape(call, call.input(0)).take(axes)
+        end = (begin < -sizes).where(forward.where(end, _BEYOND), end)
     return call.emit("Slice", call.input(0), begin.name, end.name, axes.name, step.name)
 
 
@@ -128,7 +132,7 @@ def lower_strided_slice(call: Call) -> str:
     elif sliced or spec.shrunk:
         value = _cut(call, value, [*sliced, *spec.shrunk], [entry for _, entry in spec.shrunk])
         value = call.squeeze(value, sorted(_stored(call, axis) for axis, _ in spec.shrunk))
-    return call.unsqueeze(value, spec.new)
+    return call.unsqueeze(value, [from_end(call, axis) for axis in spec.new])
 
 
 def _is_whole(call: Call, entry: int) -> bool:
@@ -150,15 +154,37 @@ def _cut(call: Call, value: str, taken: list[tuple[int, int]], shrunk: list[int]
     one = _flags(call, [entry in shrunk for entry in entries])
     step = one.where(1, step) if shrunk else step
     forward = step > 0
-    if (opened := _opened(call, "begin", entries, shrunk)) is not None:
+    opened = _opened(call, "begin", entries, shrunk)
+    if opened is not None:
         begin = opened.where(forward.where(0, LARGEST), begin)
-    if (opened := _opened(call, "end", entries, shrunk)) is not None:
-        end = opened.where(forward.where(LARGEST, -LARGEST), end)
+    if (until := _opened(call, "end", entries, shrunk)) is not None:
+        end = until.where(forward.where(LARGEST, -LARGEST), end)
+    end = _nothing_before(call, begin, end, forward, [axis for axis, _ in taken])
     if shrunk:
         end = one.where(begin.equals(-1).where(LARGEST, begin + 1), end)
     axes = call.ints(_stored(call, axis) for axis, _ in taken)
     steps = [] if step.known is not None and (step.known == 1).all() else [step.name]
     return call.emit("Slice", value, begin.name, end.name, axes, *steps)
+
+
+_BEYOND = 2**62
+"""As the end of a backward slice: nothing. The largest int64 is for onnxruntime the start of the axis there."""
+
+
+def _nothing_before(call: Call, begin: Ints, end: Ints, forward: Ints, axes: list[int]) -> Ints:
+    """Backwards from before the first entry there is nothing, in TensorFlow; ONNX would begin with the first."""
+    if forward.known is not None and forward.known.all():
+        return end
+    if begin.known is not None and (begin.known >= -1).all():
+        return end
+    sizes = _sizes(call, axes)
+    return (begin < -sizes).where(forward.where(end, _BEYOND), end)
+
+
+def _sizes(call: Call, axes: list[int]) -> Ints:
+    if call.shape() is not None:
+        return sizes_of(call, 0, axes)
+    return run_time_shape(call, call.input(0)).take([from_end(call, axis) for axis in axes])
 
 
 def _opened(call: Call, name: str, entries: list[int], shrunk: list[int]) -> Ints | None:
@@ -172,4 +198,4 @@ def _flags(call: Call, flags: list[bool]) -> Ints:
 
 
 def _stored(call: Call, axis: int) -> int:
-    return axis if call.shape() is None else call.axis(axis)
+    return from_end(call, axis) if call.shape() is None else call.axis(axis)

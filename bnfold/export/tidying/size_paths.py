@@ -42,7 +42,7 @@ def _gather(bench: Bench, node: OnnxNode) -> bool:
         return False
     inner = bench.maker(node.inputs[0], "Gather")
     first = _along_first_axis(bench, inner)
-    if inner is not None and first is not None and first.ndim == 1:
+    if inner is not None and first is not None and first.ndim == 1 and (index < first.size).all():
         return _become_gather(bench, node, inner.inputs[0], first[index])
     whole = _whole_shape(bench, node.inputs[0])
     if whole is None or index.ndim != 1 or not index.size or bench.opset < _CUTS_SINCE:
