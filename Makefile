@@ -35,5 +35,8 @@ bench: $(STAMP) ## speed and memory, side by side with a peer; rewrites docs/ben
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks --docs
 
+docs: $(STAMP) ## rewrite docs/ops.md from the table of ops
+	$(BIN)/python -m bnfold.export.reference > docs/ops.md.new && mv docs/ops.md.new docs/ops.md
+
 clean: ## remove what the targets made
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

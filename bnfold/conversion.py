@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnfold.artifact import Artifact, OnnxFile
 from bnfold.errors import ExportError, OutputsDifferError
+from bnfold.options import ExportOptions
 from bnfold.target import Target
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Conversion:
         The model in the format it was made for.
     certificate : mapping or None
         What was compared, how, and what came of it, with the hashes of source and model; None without a check.
+    made : ExportOptions
+        How the file was made.
     """
 
     report: Report
@@ -40,6 +43,7 @@ class Conversion:
     folding: Folding = field(repr=False)
     artifact: Artifact = field(repr=False)
     certificate: Mapping[str, Any] | None = field(default=None, repr=False)
+    made: ExportOptions = field(default_factory=ExportOptions, repr=False)
 
     @property
     def model(self) -> onnx.ModelProto:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -146,7 +147,7 @@ def calibrate(
         raise LoadError(f"{loaded.label} is a {loaded.kind}", hint="calibrate takes TensorFlow 1 checkpoints")
     files, _ = checkpoint_files(path)
     place = Path(target)
-    prefix = place / files.prefix.name if place.is_dir() or str(target).endswith("/") else place
+    prefix = place / files.prefix.name if os.path.isdir(place) or str(target).endswith("/") else place
     require_writable_under(prefix)
     absent = [name for name, variable in loaded.variables.items() if variable.key is None]
     loaded, reference, added = stages.run("infer", lambda: _infer(loaded, options), tell=lambda found: found[1])
@@ -160,7 +161,15 @@ def calibrate(
             hint="--layers . calibrates all of them anew" if reference.batch_norms else "the graph has no batch norms",
         )
     calibration = calibrate_statistics(reference, names, data, progress=progress)
-    written = write_checkpoint(files.prefix, prefix, calibration.statistics, loaded.variables, added=added)
+    written = write_checkpoint(
+        files.prefix,
+        prefix,
+        calibration.statistics,
+        loaded.variables,
+        added=added,
+        meta=files.meta,
+        pattern=files.pattern,
+    )
     return Calibrated(written, calibration, tuple(node.name for node in added if node.op == "VariableV2"))
 
 

@@ -11,11 +11,13 @@ import numpy as np
 
 from bnfold import calls
 from bnfold.artifact import OnnxFile
-from bnfold.options import ExportOptions
+from bnfold.errors import VerificationError
+from bnfold.graph import Array
 
 if TYPE_CHECKING:
     from bnfold.conversion import Conversion
     from bnfold.graph.stages import InferenceGraph
+    from bnfold.verify import CheckReport
 
 ROUNDS = 15
 """Runs of each model, in turn, so that both see the same machine; their median counts."""
@@ -48,18 +50,26 @@ class Latency:
 def measure_latency(conversion: Conversion) -> Latency | None:
     """Run both models as users will, onnxruntime's optimisations on; None where there is nothing to compare.
 
-    Only for a conversion to ONNX whose outputs were compared on random samples of batch 1: their shapes are used.
+    Only for a conversion to ONNX whose outputs were compared: in the shapes of its first batch, usually one sample.
+    What cannot be run twice in memory, or not on zeros and fractions, is not measured.
     """
-    from bnfold.graph.stages import Folding
-    from bnfold.verify import OnnxModel
-
     check = conversion.report.check
     if check is None or not check.batches or not isinstance(conversion.artifact, OnnxFile):
         return None
+    try:
+        return _measured(conversion, conversion.artifact, check)
+    except VerificationError:
+        return None
+
+
+def _measured(conversion: Conversion, folded: OnnxFile, check: CheckReport) -> Latency:
+    from bnfold.graph.stages import Folding
+    from bnfold.verify import OnnxModel
+
     shapes = check.batches[0].shapes
-    unfolded = calls.export(Folding(conversion.reference, ()), None, ExportOptions())
-    models = [OnnxModel(artifact.comparable) for artifact in (unfolded, conversion.artifact)]
-    feeds = _feeds(conversion.reference, shapes)
+    unfolded = calls.export(Folding(conversion.reference, ()), None, conversion.made)
+    models = [OnnxModel(artifact.comparable) for artifact in (unfolded, folded)]
+    feeds = _feeds(conversion.reference, check)
     runners = [model.session("on") for model in models]
     fetches = [value.name for value in models[0].outputs]
     times: list[list[float]] = [[], []]
@@ -73,11 +83,16 @@ def measure_latency(conversion: Conversion) -> Latency | None:
     return Latency(before, after, counts[0], counts[1], {name: list(shape) for name, shape in shapes.items()})
 
 
-def _feeds(reference: InferenceGraph, shapes: Any) -> dict[str, Any]:
+def _feeds(reference: InferenceGraph, check: CheckReport) -> dict[str, Array]:
+    """Fractions, zeros and the text of a zero, by the file's names and in its layouts."""
     rng = np.random.default_rng(0)
-    return {
-        end.name: (rng.uniform(0, 1, shapes[end.name]) if end.dtype.is_floating else np.zeros(shapes[end.name])).astype(
-            end.dtype.numpy
-        )
-        for end in reference.inputs
-    }
+    shapes, inputs = check.batches[0].shapes, {found.name: found for found in check.inputs}
+    feeds = {}
+    for end in reference.inputs:
+        found, shape = inputs[end.name], shapes[end.name]
+        if end.dtype.is_floating:
+            array = rng.uniform(0, 1, shape).astype(end.dtype.numpy)
+        else:
+            array = np.full(shape, "0" if end.dtype.name == "string" else 0, end.dtype.numpy)
+        feeds[found.onnx_name] = array if found.permutation is None else array.transpose(found.permutation)
+    return feeds

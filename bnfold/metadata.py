@@ -72,35 +72,36 @@ def attach(model: onnx.ModelProto, entries: Mapping[str, str]) -> None:
 
 def fates(model: onnx.ModelProto) -> tuple[Fate, ...]:
     """What became of each batch norm, as ``model`` says; empty where it does not."""
-    text = next((entry.value for entry in model.metadata_props if entry.key == BATCH_NORMS), "[]")
     try:
-        return tuple(_fate(values) for values in json.loads(text))
-    except (ValueError, KeyError, TypeError):
+        return tuple(_fate(values) for values in _entry(model, BATCH_NORMS) or ())
+    except (KeyError, TypeError):
         return ()
+
+
+def _entry(model: onnx.ModelProto, key: str) -> Any:
+    """The entry ``key`` of ``model``; None where it has none, or one that is not JSON: anyone may have written it."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == key), "null")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _fate(values: Mapping[str, Any]) -> Fate:
     if values["fate"] == "kept":
-        return Kept(values["name"], values["reason"])
-    return Folded(values["name"], tuple(values["into"]), values["rule"])
+        return Kept(str(values["name"]), str(values["reason"]))
+    return Folded(str(values["name"]), tuple(map(str, values["into"])), str(values["rule"]))
 
 
 def export_options(model: onnx.ModelProto) -> ExportOptions:
     """How ``model`` was made, as far as a comparison must know; the defaults where it does not say."""
-    text = next((entry.value for entry in model.metadata_props if entry.key == EXPORT), "{}")
-    try:
-        return ExportOptions.from_json(json.loads(text))
-    except (ValueError, AttributeError):
-        return ExportOptions()
+    values = _entry(model, EXPORT)
+    return ExportOptions.from_json(values) if isinstance(values, dict) else ExportOptions()
 
 
 def certificate(model: onnx.ModelProto) -> dict[str, Any] | None:
     """The certificate in ``model``; None where it has none or it is damaged."""
-    text = next((entry.value for entry in model.metadata_props if entry.key == CHECK), None)
-    try:
-        values = json.loads(text) if text is not None else None
-    except ValueError:
-        return None
+    values = _entry(model, CHECK)
     return values if isinstance(values, dict) else None
 
 
@@ -112,16 +113,18 @@ def origin(model: onnx.ModelProto) -> Origin:
     VerificationError
         When bnfold did not write it, or its metadata was tampered with.
     """
-    text = next((entry.value for entry in model.metadata_props if entry.key == SOURCE), None)
-    if text is None:
+    if not any(entry.key == SOURCE for entry in model.metadata_props):
         raise VerificationError(
             "the file does not say which source it was made from",
             hint="bnfold check SOURCE MODEL.onnx compares a file that another tool wrote",
         )
     try:
-        values = json.loads(text)
-        return Origin(values["path"], values["fingerprint"], SourceOptions.from_json(values["options"]))
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+        values = _entry(model, SOURCE)
+        path, fingerprint = values["path"], values["fingerprint"]
+        if not (isinstance(path, str | None) and isinstance(fingerprint, str)):
+            raise ValueError(f"{path!r} is no path, or {fingerprint!r} no fingerprint")
+        return Origin(path, fingerprint, SourceOptions.from_json(values["options"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise VerificationError(
             f"the file's {SOURCE} entry is damaged", hint="bnfold check SOURCE MODEL.onnx names the source by hand"
         ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -83,14 +83,17 @@ class SourceOptions:
     model: Any = None
     custom_objects: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.inputs is not None and not isinstance(self.inputs, Mapping):
+            raise TypeError(f"inputs maps names to shapes, {{'images': None}}; it is a {type(self.inputs).__name__}")
+        if isinstance(self.outputs, str):
+            raise TypeError(f"outputs is a list of names, [{self.outputs!r}]; it is a str")
+
     def shapes(self) -> dict[str, Shape | None] | None:
         """``inputs`` with None for every size that is not a number."""
         if self.inputs is None:
             return None
-        return {
-            name: None if shape is None else tuple(size if isinstance(size, int) else None for size in shape)
-            for name, shape in self.inputs.items()
-        }
+        return {name: None if shape is None else tuple(map(_known, shape)) for name, shape in self.inputs.items()}
 
     def named(self, endpoint: Endpoint) -> Endpoint:
         """The input ``endpoint`` with the user's names for its sizes."""
@@ -101,9 +104,9 @@ class SourceOptions:
     def as_json(self) -> dict[str, Any]:
         """The options that are not at their defaults; objects in memory are left out."""
         values = {
-            "inputs": None if self.inputs is None else {k: v and list(v) for k, v in self.inputs.items()},
+            "inputs": None if self.inputs is None else {k: _shape(v) for k, v in self.inputs.items()},
             "outputs": None if self.outputs is None else list(self.outputs),
-            "set_values": dict(self.set_values),
+            "set_values": {name: _plain(value) for name, value in self.set_values.items()},
             "bind": {layer: list(pair) for layer, pair in self.bind.items()},
             "missing_statistics": self.missing_statistics,
             "weights": self.weights,
@@ -116,12 +119,61 @@ class SourceOptions:
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> SourceOptions:
-        known = {key: value for key, value in values.items() if key in SourceOptions.__dataclass_fields__}
-        if known.get("inputs"):
-            known["inputs"] = {k: None if v is None else tuple(v) for k, v in known["inputs"].items()}
-        if known.get("bind"):
-            known["bind"] = {layer: (pair[0], pair[1]) for layer, pair in known["bind"].items()}
-        return SourceOptions(**known)
+        """What `as_json` was called on.
+
+        Raises
+        ------
+        ValueError
+            When ``values`` is nothing that it gives.
+        """
+        options = {key: value for key, value in values.items() if key in _FORMS}
+        if bad := [key for key, value in options.items() if not _FORMS[key](value)]:
+            raise ValueError(f"{bad[0]} is {options[bad[0]]!r}")
+        if options.get("inputs"):
+            options["inputs"] = {k: None if v is None else tuple(v) for k, v in options["inputs"].items()}
+        if options.get("bind"):
+            options["bind"] = {layer: tuple(pair) for layer, pair in options["bind"].items()}
+        return SourceOptions(**options)
+
+
+def _known(size: int | str | None) -> int | None:
+    """A size that is a number, be it one of numpy's; None for any other."""
+    return None if size is None or isinstance(size, str) else int(size)
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as JSON can hold it, where it is one of numpy's."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def _shape(shape: InputShape | None) -> list[Any] | None:
+    return None if shape is None else [_plain(size) for size in shape]
+
+
+def _texts(value: Any, *, count: int | None = None) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value) and count in (None, len(value))
+
+
+def _is_shape(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(size, int | str | None) for size in value))
+
+
+def _by_name(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and all(fits(item) for item in value.values())
+
+
+_FORMS: Mapping[str, Callable[[Any], bool]] = {
+    "inputs": lambda value: value is None or _by_name(value, _is_shape),
+    "outputs": lambda value: value is None or _texts(value),
+    "set_values": lambda value: _by_name(value, lambda item: isinstance(item, bool | int | float | str)),
+    "bind": lambda value: _by_name(value, lambda item: _texts(item, count=2)),
+    "missing_statistics": lambda value: value in ("refuse", "initial"),
+    "weights": lambda value: value in ("auto", "trained", "ema"),
+    "rename_variables": lambda value: _by_name(value, lambda item: isinstance(item, str)),
+    "tags": lambda value: value is None or isinstance(value, str),
+    "signature": lambda value: value is None or isinstance(value, str),
+}
+"""What each option is as JSON: a file may say anything."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +204,12 @@ class ExportOptions:
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> ExportOptions:
-        return ExportOptions(rename=values.get("rename", {}), half=values.get("half", False))
+        """What `as_json` was called on, as far as it tells; the defaults where it tells nothing that can be."""
+        rename, half = values.get("rename", {}), values.get("half", False)
+        return ExportOptions(
+            rename=rename if _by_name(rename, lambda item: isinstance(item, str)) else {},
+            half=half is True,
+        )
 
 
 @dataclass(frozen=True)
@@ -180,3 +237,10 @@ class CheckOptions:
     data: Data | None = None
     exact: bool = False
     layers: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("rtol", self.rtol), ("atol", self.atol)):
+            if value is not None and not 0 <= value < float("inf"):
+                raise ValueError(f"{name}={value} is no bound: it is finite, and 0 or more")
+        if self.exact and not self.rtol is self.atol is None:
+            raise ValueError("exact judges by float64 alone: rtol and atol would change nothing")

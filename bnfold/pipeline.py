@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
@@ -17,7 +18,7 @@ from bnfold.errors import InferenceError, OutputsDifferError, VerificationError
 from bnfold.graph import node_name, tensor_name
 from bnfold.options import CheckOptions, ExportOptions, ReadingKeywords, SourceKeywords, SourceOptions
 from bnfold.results import Inspection, Report, SourceSummary
-from bnfold.target import Target
+from bnfold.target import Target, require_apart
 
 if TYPE_CHECKING:
     import onnx
@@ -112,8 +113,9 @@ def convert(
     options = SourceOptions(**how)
     comparison = CheckOptions(samples, seed, rtol, atol, data, exact, layers)
     made = ExportOptions(opset, layout, rename or {}, half)
-    if place is not None and place.format == "pb" and made != ExportOptions():
-        raise ValueError(f"opset, layout, rename and half are of ONNX files, and {place.path} is a frozen graph")
+    if place is not None:
+        require_apart(place.path, (source, data))
+    _refuse_vain(place, made, comparison, fold=fold, keep=keep, strict_fold=strict_fold)
     stages = calls.Stages(observe)
     loaded = stages.run("load", lambda: calls.load(source, options))
     reference = stages.run("infer", lambda: calls.infer(loaded, options))
@@ -156,7 +158,7 @@ def convert(
         if checked is not None:
             certificate = calls.certify(checked, loaded.fingerprint, artifact.fingerprint(), folding.fates)
         artifact.describe(metadata.describe(report, options, made, certificate))
-        return Conversion(report, reference, folding, artifact, certificate)
+        return Conversion(report, reference, folding, artifact, certificate, made)
 
     if place is None:
         return conclude(compare(artifact.comparable))
@@ -221,6 +223,8 @@ def check(
     stages = calls.Stages(observe)
     origin = None
     if model is None:
+        if options != SourceOptions():
+            raise ValueError("the file says how its source is read; to read it otherwise, pass source and model")
         model = Path(source)
         source, origin = _written_by_bnfold(model)
         options = origin.options
@@ -287,6 +291,24 @@ def inspect(
     )
 
 
+def _refuse_vain(
+    place: Target | None,
+    made: ExportOptions,
+    comparison: CheckOptions,
+    *,
+    fold: bool,
+    keep: str | None,
+    strict_fold: bool,
+) -> None:
+    """Refuse arguments that would change nothing beside others."""
+    if place is not None and place.format == "pb" and made != ExportOptions():
+        raise ValueError(f"opset, layout, rename and half are of ONNX files, and {place.path} is a frozen graph")
+    if not fold and (keep is not None or strict_fold):
+        raise ValueError("with fold=False every batch norm is kept: keep and strict_fold would change nothing")
+    if made.half and comparison.exact:
+        raise ValueError("float64 does not judge files of half precision: exact would change nothing")
+
+
 def _refuse_warnings(notes: tuple[Note, ...]) -> None:
     warnings = [note for note in notes if note.level == "warning"]
     if warnings:
@@ -324,7 +346,7 @@ def _said_of(certified: Mapping[str, Any] | None, source: SourceModel, model: st
 
 def _exists(source: Path) -> bool:
     """Whether ``source`` is a file, a folder or the prefix of a checkpoint."""
-    return source.exists() or source.with_name(source.name + ".index").exists()
+    return os.path.exists(source) or os.path.exists(f"{source}.index")
 
 
 def _named_by(model: OnnxModel, source: SourceModel, options: SourceOptions) -> SourceOptions:

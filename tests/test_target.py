@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bnfold.errors import ExportError
-from bnfold.target import Target
+from bnfold.target import Target, require_apart
 
 
 @pytest.mark.parametrize(("name", "expected"), [("net.onnx", "onnx"), ("net.v2.pb", "pb")])
@@ -71,3 +71,18 @@ def test_failing_disk_is_an_export_error(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="No space left on device"):
         write()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_target_is_refused_when_no_file_can_have_its_name(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="File name too long"):
+        Target.at(tmp_path / f"{'n' * 300}.onnx")
+
+
+def test_path_is_refused_when_it_is_another_by_another_name(tmp_path: Path) -> None:
+    (tmp_path / "net.pb").write_text("what is read")
+    (tmp_path / "link.pb").symlink_to("net.pb")
+    for path in (tmp_path / "net.pb", tmp_path / "link.pb", tmp_path / "absent" / ".." / "net.pb"):
+        with pytest.raises(ExportError, match="named twice") as refused:
+            require_apart(path, [None, object(), str(tmp_path / "net.pb")])
+        assert refused.value.hint
+    require_apart(tmp_path / "other.pb", [tmp_path / "net.pb"])

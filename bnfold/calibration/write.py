@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from bnfold.calibration.statistics import Statistics
-from bnfold.errors import LoadError
+from bnfold.errors import ExportError, LoadError
 from bnfold.graph import Array, Graph, Node
 from bnfold.graph.graph_def import to_graph_def
 from bnfold.graph.stages import Variable
 from bnfold.graph.tensorflow import message, tensorflow
+
+STATE_FILE = "checkpoint"
+"""Names the latest checkpoint of its directory."""
 
 ROLES = {"moving_mean": "mean", "moving_variance": "variance"}
 
@@ -27,6 +30,8 @@ def write_checkpoint(
     variables: Mapping[str, Variable],
     *,
     added: Sequence[Node] = (),
+    meta: Path | None = None,
+    pattern: str | None = None,
 ) -> Path:
     """Write the checkpoint ``prefix`` anew as ``target``, with ``statistics`` in place of its own.
 
@@ -42,6 +47,10 @@ def write_checkpoint(
         Of the source, those that were added included.
     added : sequence of Node
         To add to the graph in the ``.meta``.
+    meta : Path, optional
+        The file with the graph, where it is not that of the same prefix.
+    pattern : str, optional
+        What TensorFlow's reader takes for the files with the values, where it is not the prefix.
 
     Returns
     -------
@@ -51,35 +60,46 @@ def write_checkpoint(
     Raises
     ------
     LoadError
-        When the checkpoint cannot be read, or the target is the source itself or cannot be written.
+        When the checkpoint cannot be read, or the target is the source itself.
+    ExportError
+        When the target cannot be written; what was there stays.
     """
-    if target.absolute() == prefix.absolute():
+    if os.path.realpath(target) == os.path.realpath(prefix):
         raise LoadError(f"{target} is the checkpoint that is read", hint="name another target")
-    values = _stored(prefix)
+    values = _stored(prefix, pattern or str(prefix))
     values |= _new_values(statistics, variables)
+    graph = _graph(meta or prefix.with_name(f"{prefix.name}.meta"), added)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".bnfold-") as folder:
             staged = Path(folder) / target.name
             _save(staged, values)
-            _write_graph(prefix, staged, added)
-            for path in sorted(staged.parent.iterdir()):
-                shutil.move(path, target.parent / path.name)
-    except OSError as error:
-        raise LoadError(f"{target} cannot be written: {error.strerror}", hint="name another target") from error
-    (target.parent / "checkpoint").write_text(f'model_checkpoint_path: "{target.name}"\n')
+            staged.with_name(f"{target.name}.meta").write_bytes(graph)
+            staged.with_name(STATE_FILE).write_text(f'model_checkpoint_path: "{target.name}"\n')
+            for path in sorted(staged.parent.iterdir(), key=lambda path: path.name == STATE_FILE):
+                os.replace(path, target.parent / path.name)
+    except (OSError, tensorflow().errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rpartition("; ")[2].partition(" [Op")[0]
+        raise ExportError(
+            f"{target} cannot be written: {reason}", hint="is the disk full? name another target"
+        ) from error
     return target
 
 
-def _stored(prefix: Path) -> dict[str, Array]:
+def _stored(prefix: Path, pattern: str) -> dict[str, Array]:
     tf = tensorflow()
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        return {name: np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()}
-    except (tf.errors.OpError, ValueError) as error:
+        reader = tf.train.load_checkpoint(pattern)
+        return {name: _array(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()}
+    except (tf.errors.OpError, ValueError, IndexError) as error:  # an OutOfRange comes as an IndexError
         raise LoadError(
             f"the checkpoint {prefix.name} cannot be read: {error}", hint="copy all its files again"
         ) from error
+
+
+def _array(value: Any) -> Array:
+    """``value`` as an array; numpy's own strings lose the zeros at their ends."""
+    return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
 
 
 def _new_values(statistics: Sequence[Statistics], variables: Mapping[str, Variable]) -> dict[str, Array]:
@@ -111,8 +131,12 @@ def _save(prefix: Path, values: Mapping[str, Array]) -> None:
     )
 
 
-def _write_graph(prefix: Path, target: Path, added: Sequence[Node]) -> None:
-    data = prefix.with_name(f"{prefix.name}.meta").read_bytes()
+def _graph(meta: Path, added: Sequence[Node]) -> bytes:
+    """The content of the file ``meta``, with the nodes ``added``."""
+    try:
+        data = meta.read_bytes()
+    except OSError as error:
+        raise LoadError(f"cannot read {meta}: {error.strerror}", hint="copy all files of the checkpoint") from error
     if added:
         meta_graph: Any = message("protobuf.meta_graph", "MetaGraphDef")
         meta_graph.ParseFromString(data)
@@ -120,4 +144,4 @@ def _write_graph(prefix: Path, target: Path, added: Sequence[Node]) -> None:
         updates = [node.name for node in added if node.op == "AssignSub"]
         meta_graph.collection_def["update_ops"].node_list.value.extend(updates)
         data = meta_graph.SerializeToString(deterministic=True)
-    target.with_name(f"{target.name}.meta").write_bytes(data)
+    return data

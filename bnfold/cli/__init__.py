@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -16,7 +18,7 @@ from bnfold.cli.inspect import inspect
 
 app = typer.Typer(
     help="TensorFlow training checkpoints to proven ONNX inference models.",
-    epilog="Exit codes: 0 equal, 1 outputs differ (nothing is written), 2 usage, 3 cannot convert.",
+    epilog="Exit codes: 0 equal, 1 outputs differ (nothing is written), 2 usage, 3 cannot convert, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,4 +50,6 @@ def main() -> None:
     """Entry point of the ``bnfold`` command."""
     # Importing TensorFlow makes a million objects that stay; looking through them again and again takes 0.3 s.
     gc.set_threshold(100_000, 50, 100)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # of a terminal without ≤, and for names of files that are no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

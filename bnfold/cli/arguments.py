@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,8 +67,16 @@ Rename = Annotated[
 ]
 Tags = Annotated[str | None, typer.Option("--tags", help="Tags of a SavedModel, with commas between.")]
 SignatureName = Annotated[str | None, typer.Option("--signature", help="Signature of a SavedModel.")]
-Samples = Annotated[int, typer.Option("--samples", min=1, help="How many random inputs to compare on.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the random inputs.")]
+LARGEST_FLOAT32 = 3.4028234663852886e38
+
+SAMPLES, SEED = 8, 0
+"""Of the random inputs, where the user asks for no others."""
+
+Samples = Annotated[
+    int | None,
+    typer.Option("--samples", min=1, show_default=str(SAMPLES), help="How many random inputs to compare on."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, show_default=str(SEED), help="Of the random inputs.")]
 Rtol = Annotated[float | None, typer.Option("--rtol", min=0, help="Relative tolerance in place of the default.")]
 Atol = Annotated[float | None, typer.Option("--atol", min=0, help="Absolute tolerance in place of the default.")]
 DataFrom = Annotated[
@@ -79,6 +87,32 @@ Exact = Annotated[bool, typer.Option("--exact", help="Judge by the graph compute
 Layers = Annotated[bool, typer.Option("--layers", help="Compare layer by layer, and name the first that diverges.")]
 Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write the comparison as JUnit XML.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")]
+
+
+def drawn(samples: int | None, seed: int | None, data: Path | None) -> tuple[int, int]:
+    """How many samples to draw, and by which seed: nothing to ask for where the samples are the user's own."""
+    refuse_vain("--data", data is not None, {"--samples": samples is not None, "--seed": seed is not None})
+    return SAMPLES if samples is None else samples, SEED if seed is None else seed
+
+
+def refuse_vain(option: str, given: bool, beside: Mapping[str, bool]) -> None:
+    """Refuse what would change nothing ``beside`` an option that is given."""
+    if given and (vain := [name for name, is_given in beside.items() if is_given]):
+        raise typer.BadParameter(f"beside it {', '.join(vain)} would change nothing", param_hint=option)
+
+
+def refuse_tolerances(exact: bool, rtol: float | None, atol: float | None) -> None:
+    """Refuse tolerances that are no numbers, or that nothing is measured by."""
+    refuse_vain("--exact", exact, {"--rtol": rtol is not None, "--atol": atol is not None})
+    for option, value in (("--rtol", rtol), ("--atol", atol)):
+        finite(option, value or 0.0)
+
+
+def finite(option: str, value: float) -> float:
+    """``value``, which is refused where float32 has no such number."""
+    if not abs(value) <= LARGEST_FLOAT32:
+        raise typer.BadParameter(f"{value} is not a finite number of float32", param_hint=option)
+    return value
 
 
 def how(
@@ -105,6 +139,27 @@ def how(
     }
 
 
+OPTIONS = {
+    "inputs": "--input",
+    "outputs": "--output",
+    "set_values": "--set",
+    "bind": "--bind",
+    "missing_statistics": "--missing-statistics",
+    "weights": "--weights",
+    "rename_variables": "--rename-variables",
+    "tags": "--tags",
+    "signature": "--signature",
+}
+"""How the source is read: keyword of the Python functions → option."""
+
+
+def named_options(reading: ReadingKeywords) -> list[str]:
+    """The options behind ``reading`` that are not at their defaults."""
+    from bnfold.options import SourceOptions
+
+    return [OPTIONS[name] for name in SourceOptions(**reading).as_json()]
+
+
 def _input(text: str) -> tuple[str, InputShape | None]:
     """``images=N,?,?,3`` → name and shape; ``?`` is any size, a word any size with a name."""
     name, given, sizes = text.partition("=")
@@ -117,10 +172,15 @@ def _input(text: str) -> tuple[str, InputShape | None]:
 
 
 def pairs(option: str, texts: list[str] | None) -> Iterator[tuple[str, str]]:
+    """``NAME=VALUE`` in two, each name once."""
+    names = set()
     for text in texts or ():
         name, given, value = text.partition("=")
         if not (name and given):
-            raise typer.BadParameter(f"{text!r} has no '='", param_hint=option)
+            raise typer.BadParameter(f"{text!r} is not two words with '=' between", param_hint=option)
+        if name in names:
+            raise typer.BadParameter(f"{name} is given twice", param_hint=option)
+        names.add(name)
         yield name, value
 
 
@@ -159,5 +219,5 @@ def _two(text: str) -> tuple[str, str]:
 def valid_regex(pattern: str | None, *, option: str = "--keep") -> None:
     try:
         re.compile(pattern or "")
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise typer.BadParameter(f"{pattern!r}: {error}", param_hint=option) from None

@@ -21,7 +21,7 @@ from bnfold.cli.arguments import (
     valid_regex,
 )
 from bnfold.cli.arguments import MissingStatistics as Missing
-from bnfold.cli.terminal import errors, print_json, progress
+from bnfold.cli.terminal import echo, errors, print_json, progress
 
 
 def calibrate(
@@ -60,5 +60,5 @@ def calibrate(
     from bnfold.report.explanation import calibration_lines
 
     for line in calibration_lines(result.calibration):
-        typer.echo(line)
-    typer.echo(f"wrote    {result.path}")
+        echo(line)
+    echo(f"wrote    {result.path}")

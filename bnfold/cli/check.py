@@ -28,7 +28,10 @@ from bnfold.cli.arguments import (
     Tags,
     Weights,
     WhichWeights,
+    drawn,
     how,
+    named_options,
+    refuse_tolerances,
 )
 from bnfold.cli.terminal import (
     DIFFERENT,
@@ -54,8 +57,8 @@ def check(
     rename_variables: Rename = None,
     tags: Tags = None,
     signature: SignatureName = None,
-    samples: Samples = 8,
-    seed: Seed = 0,
+    samples: Samples = None,
+    seed: Seed = None,
     rtol: Rtol = None,
     atol: Atol = None,
     data: DataFrom = None,
@@ -72,16 +75,22 @@ def check(
     For a file that bnfold wrote the source may be left out: bnfold check MODEL.onnx.
     """
     reading = how(inputs, outputs, set_values, bind, missing_statistics, weights, rename_variables, tags, signature)
+    if model is None and (vain := named_options(reading)):
+        raise typer.BadParameter(
+            f"{source} says itself how its source is read: leave it out, or name both", param_hint=vain
+        )
+    refuse_tolerances(exact, rtol, atol)
+    drawn_samples, drawn_seed = drawn(samples, seed, data)
     with errors(as_json), progress(as_json) as observe:
         from bnfold.pipeline import check
 
-        require_places(junit)
+        require_places(junit, apart_from=(source, model, certificate, data))
         report = check(
             source,
             model,
             certificate=None if certificate is None else read_certificate(certificate),
-            samples=samples,
-            seed=seed,
+            samples=drawn_samples,
+            seed=drawn_seed,
             rtol=rtol,
             atol=atol,
             data=data,

@@ -30,9 +30,12 @@ from bnfold.cli.arguments import (
     Tags,
     Weights,
     WhichWeights,
+    drawn,
     how,
     layouts,
     new_names,
+    refuse_tolerances,
+    refuse_vain,
     valid_regex,
 )
 from bnfold.cli.terminal import errors, print_json, print_layers, progress, require_places, write_junit, write_text
@@ -69,8 +72,8 @@ def convert(
     keep: Annotated[str | None, typer.Option("--keep", metavar="REGEX", help="Batch norms to leave alone.")] = None,
     strict_fold: Annotated[bool, typer.Option("--strict-fold", help="Fail if a batch norm cannot be folded.")] = False,
     no_check: Annotated[bool, typer.Option("--no-check", help="Do not compare with TensorFlow.")] = False,
-    samples: Samples = 8,
-    seed: Seed = 0,
+    samples: Samples = None,
+    seed: Seed = None,
     rtol: Rtol = None,
     atol: Atol = None,
     data: DataFrom = None,
@@ -93,28 +96,35 @@ def convert(
     valid_regex(keep)
     if target.suffix not in FORMATS:
         raise typer.BadParameter(f"{target} ends in neither of {', '.join(FORMATS)}", param_hint="TARGET")
-    asked = {"--opset": opset, "--layout": layout, "--rename": rename, "--half": half}
+    asked = {"--opset": opset, "--layout": layout, "--rename": rename, "--half": half, "--layers": layers}
     if target.suffix == ".pb" and (vain := [option for option, given in asked.items() if given]):
         raise typer.BadParameter(f"{', '.join(vain)}: for ONNX files only, not for {target}", param_hint="TARGET")
-    if no_check:
-        of_check = {
-            "--certificate": certificate,
-            "--junit": junit,
-            "--data": data,
-            "--rtol": rtol,
-            "--atol": atol,
-            "--exact": exact or None,
-            "--layers": layers or None,
-        }
-        if vain := [option for option, given in of_check.items() if given is not None]:
-            raise typer.BadParameter(f"it leaves out what {', '.join(vain)} would need", param_hint="--no-check")
+    refuse_vain("--no-fold", no_fold, {"--keep": keep is not None, "--strict-fold": strict_fold})
+    refuse_vain(
+        "--no-check",
+        no_check,
+        {
+            "--certificate": certificate is not None,
+            "--junit": junit is not None,
+            "--data": data is not None,
+            "--samples": samples is not None,
+            "--seed": seed is not None,
+            "--rtol": rtol is not None,
+            "--atol": atol is not None,
+            "--exact": exact,
+            "--layers": layers,
+        },
+    )
+    refuse_vain("--exact", exact, {"--half": half})
+    refuse_tolerances(exact, rtol, atol)
+    drawn_samples, drawn_seed = drawn(samples, seed, data)
     reading = how(inputs, outputs, set_values, bind, missing_statistics, weights, rename_variables, tags, signature)
-    with errors(as_json), progress(as_json) as observe:
+    with errors(as_json) as outcome, progress(as_json) as observe:
         from bnfold.latency import measure_latency
         from bnfold.pipeline import convert
         from bnfold.report.html import html_page
 
-        require_places(certificate, junit, page)
+        require_places(certificate, junit, page, apart_from=(source, target, data))
 
         def finish(conversion: Conversion) -> None:
             """Write what was asked for beside the model, also when the outputs differ."""
@@ -140,8 +150,8 @@ def convert(
                 keep=keep,
                 strict_fold=strict_fold,
                 check=not no_check,
-                samples=samples,
-                seed=seed,
+                samples=drawn_samples,
+                seed=drawn_seed,
                 rtol=rtol,
                 atol=atol,
                 data=data,
@@ -153,6 +163,7 @@ def convert(
         except OutputsDifferError as error:
             finish(error.conversion)
             raise
+        outcome.written = str(target)
         finish(conversion)
     if as_json:
         print_json(conversion.report)

@@ -23,9 +23,11 @@ from bnfold.cli.arguments import (
     Tags,
     Weights,
     WhichWeights,
+    drawn,
+    finite,
     how,
 )
-from bnfold.cli.terminal import errors, print_json, progress
+from bnfold.cli.terminal import echo, errors, print_json, progress
 
 
 def explain(
@@ -45,12 +47,14 @@ def explain(
     rename_variables: Rename = None,
     tags: Tags = None,
     signature: SignatureName = None,
-    samples: Samples = 8,
-    seed: Seed = 0,
+    samples: Samples = None,
+    seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
     """Work out one batch norm of SOURCE with its real numbers, in inference and in training mode side by side."""
     reading = how(inputs, outputs, set_values, bind, missing_statistics, weights, rename_variables, tags, signature)
+    chosen = [finite("--value", value) for value in values or ()]
+    drawn_samples, drawn_seed = drawn(samples, seed, data)
     with errors(as_json), progress(as_json, quiet=True) as observe:
         from bnfold.diagnosis import explain
 
@@ -58,10 +62,10 @@ def explain(
             source,
             layer,
             channel=channel,
-            values=values or (),
+            values=chosen,
             data=data,
-            samples=samples,
-            seed=seed,
+            samples=drawn_samples,
+            seed=drawn_seed,
             observe=observe,
             **reading,
         )
@@ -71,4 +75,4 @@ def explain(
     from bnfold.report.explanation import explanation_lines
 
     for line in explanation_lines(explanation):
-        typer.echo(line)
+        echo(line)

@@ -24,7 +24,16 @@ from bnfold.cli.arguments import (
     WhichWeights,
     how,
 )
-from bnfold.cli.terminal import errors, print_json, print_problems, print_table, progress, require_places, write_text
+from bnfold.cli.terminal import (
+    echo,
+    errors,
+    print_json,
+    print_problems,
+    print_table,
+    progress,
+    require_places,
+    write_text,
+)
 
 
 class Sort(str, Enum):
@@ -61,7 +70,7 @@ def inspect(
     with errors(as_json), progress(as_json, quiet=True) as observe:
         from bnfold.pipeline import inspect
 
-        require_places(page)
+        require_places(page, apart_from=(source,))
         inspection = inspect(source, observe=observe, **reading)
         if page is not None:
             from bnfold.report.html import inspection_page
@@ -73,6 +82,6 @@ def inspect(
     from bnfold.report import text
 
     for line in text.inspection_lines(inspection):
-        typer.echo(line)
+        echo(line)
     print_table(text.INSPECTION_COLUMNS, text.inspection_rows(inspection, sort=sort.value if sort else None))
     print_problems(text.note_lines(inspection.notes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class TensorFile:
     def _open(self, pattern: str) -> Any:
         tf = tensorflow()
         try:
-            return tf.compat.v1.train.NewCheckpointReader(pattern)
+            return tf.compat.v1.train.NewCheckpointReader(os.fsencode(pattern))  # names of files may be no UTF-8
         except (tf.errors.OpError, IndexError) as error:  # an OutOfRange comes as an IndexError
             raise LoadError(f"the checkpoint {self._label} cannot be read: {reason(error)}", hint=_COPY_AGAIN) from None
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,8 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _TEXT = "OSU"
 """Kinds of numpy's dtypes that hold strings."""
 
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What numpy and zipfile raise on damaged files."""
+_OTHERS = "cmM"
+"""Kinds that a cast to another kind leaves a part of behind: complex numbers, times."""
 
 
 def data_label(data: Data) -> str:
@@ -85,7 +84,7 @@ def _items(
 def _read(
     path: Path, inputs: Sequence[Endpoint], shapes: Mapping[str, Shape], ranges: Mapping[str, InputRange]
 ) -> Iterator[Any]:
-    if path.is_dir():
+    if os.path.isdir(path):
         yield from _images(path, inputs, shapes, ranges)
         return
     if path.suffix not in (".npz", ".npy"):
@@ -103,7 +102,7 @@ def _content(path: Path) -> Array | dict[str, Array]:
             return dict(loaded)
     except FileNotFoundError as error:
         raise VerificationError(f"no data at {path}", hint="pass .npz, .npy or a folder of images") from error
-    except _UNREADABLE as error:
+    except Exception as error:  # what numpy, zipfile and the parsers of headers raise on damaged files
         # Of objects and of what is no array at all numpy says to allow pickles; nothing from a file is executed.
         why = "it holds no arrays of numbers" if "pickle" in str(error) else str(error)
         raise VerificationError(
@@ -163,9 +162,16 @@ def _fitted(array: Array, endpoint: Endpoint, shape: Shape) -> Array:
     if dtype is None:
         hint = "name other inputs with --input"
         raise VerificationError(f"input {endpoint.name} is a {endpoint.dtype}, which no array holds", hint=hint)
-    if (array.dtype.kind in _TEXT) != (np.dtype(dtype).kind in _TEXT):
+    given, wanted = array.dtype.kind, np.dtype(dtype).kind
+    if (given in _TEXT) != (wanted in _TEXT) or (given in _OTHERS and given != wanted):
         raise VerificationError(f"data of {array.dtype} for input {endpoint.name}, a {endpoint.dtype}", hint=hint)
-    return array.astype(dtype, copy=False)
+    try:
+        with np.errstate(all="ignore"):
+            return array.astype(dtype, copy=False)
+    except (TypeError, ValueError) as error:
+        raise VerificationError(
+            f"data of {array.dtype} for input {endpoint.name}, a {endpoint.dtype}", hint=hint
+        ) from error
 
 
 def _chunks(feeds: Feeds, inputs: Sequence[Endpoint], shapes: Mapping[str, Shape]) -> Iterator[tuple[Feeds, int]]:
@@ -190,7 +196,10 @@ def _images(
     folder: Path, inputs: Sequence[Endpoint], shapes: Mapping[str, Shape], ranges: Mapping[str, InputRange]
 ) -> Iterator[Array]:
     """Each image of ``folder`` by name, decoded and resized to the input; scaled to fractions unless it takes bytes."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES and path.is_file())
+    except OSError as error:
+        raise VerificationError(f"cannot read {folder}: {error.strerror}", hint="check that it may be read") from error
     if not paths:
         raise VerificationError(f"no images in {folder}", hint=f"it takes {', '.join(IMAGES)}")
     if len(inputs) != 1 or len(shapes[inputs[0].tensor]) != 4:
@@ -200,9 +209,14 @@ def _images(
     for path in paths:
         try:
             image = tf.io.decode_image(path.read_bytes(), channels=channels or 3, expand_animations=False)
-        except tf.errors.InvalidArgumentError as error:
+        except OSError as error:
             raise VerificationError(
-                f"{path.name} is not an image", hint="TensorFlow reads PNG, JPEG, BMP and GIF"
+                f"cannot read {path}: {error.strerror}", hint="check that it may be read"
+            ) from error
+        except tf.errors.OpError as error:
+            raise VerificationError(
+                f"{path.name} is not an image of {channels or 3} channels",
+                hint="TensorFlow reads PNG, JPEG, BMP and GIF, and 4 channels of PNG alone",
             ) from error
         image = tf.image.resize(image, (height or image.shape[0], width or image.shape[1])).numpy()
         scale = 1.0 if ranges[inputs[0].tensor].high > 2 else 1 / 255

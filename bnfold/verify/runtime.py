@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -106,14 +107,11 @@ class Runtime:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         if model.is_large and mode == "off":  # kernels copy their weights otherwise, in an order that suits them
             options.add_session_config_entry("session.disable_prepacking", "1")
-        source: str | bytes = (
-            str(model.path) if model.path and not extra_outputs else _with_outputs(model, extra_outputs)
-        )
-        if model.path is not None and extra_outputs:
+        path = None if model.path is None or not _is_text(model.path) else model.path
+        source: str | bytes = str(path) if path and not extra_outputs else _with_outputs(model, extra_outputs)
+        if path is not None and extra_outputs:
             # Where a model given as bytes looks for the files that hold its weights.
-            options.add_session_config_entry(
-                "session.model_external_initializers_file_folder_path", str(model.path.parent)
-            )
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class but this one
@@ -139,13 +137,28 @@ class Runtime:
             raise VerificationError(
                 f"onnxruntime (optimisations {self.mode}): {_first_line(error)}", hint=hint
             ) from error
+        for name, value in zip(fetches, values, strict=True):
+            if isinstance(value, list | dict):
+                raise VerificationError(
+                    f"output {name} is no tensor but a {'sequence' if isinstance(value, list) else 'map'}",
+                    hint="export the model with tensors for outputs",
+                )
         return [np.asarray(value) for value in values]
+
+
+def _is_text(path: Path) -> bool:
+    """Whether onnxruntime can be given ``path``: file systems take names that are no UTF-8, it does not."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read(path: Path, label: str) -> onnx.ModelProto:
     import onnx
 
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise VerificationError(f"no ONNX file at {path}", hint="pass the .onnx file to check")
     try:
         model = onnx.load(path, load_external_data=False)
@@ -195,11 +208,19 @@ def _with_outputs(model: OnnxModel, names: Sequence[str]) -> bytes:
 
 def _value(info: Any) -> Value:
     tensor = info.type.tensor_type
-    dtype = DType.of_onnx(tensor.elem_type) if info.type.HasField("tensor_type") and tensor.elem_type else None
+    try:
+        dtype = DType.of_onnx(tensor.elem_type) if info.type.HasField("tensor_type") else None
+    except KeyError:  # a type that TensorFlow has not
+        dtype = None
     if not tensor.HasField("shape"):
         return Value(info.name, dtype, None)
-    shape: Shape = tuple(int(dim.dim_value) if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
+    shape: Shape = tuple(_size(dim) for dim in tensor.shape.dim)
     return Value(info.name, dtype, shape)
+
+
+def _size(dim: Any) -> int | None:
+    """A size; some exporters write -1 for one that is not known."""
+    return int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value >= 0 else None
 
 
 def _first_line(error: Exception) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -7,6 +9,7 @@ from typer.testing import CliRunner
 import bnfold
 from bnfold.cli import app, arguments
 from bnfold.cli.arguments import MissingStatistics, Weights
+from bnfold.errors import ExportError
 
 
 def how(**texts: list[str] | None) -> dict[str, object]:
@@ -97,3 +100,41 @@ def test_usage_is_wrong_when_a_frozen_graph_is_to_have_what_onnx_files_have(opti
 def test_frozen_graph_is_a_value_error_when_it_is_to_be_half() -> None:
     with pytest.raises(ValueError, match="are of ONNX files"):
         bnfold.convert("model", "net.pb", half=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("convert source net.onnx --no-fold --keep bn", "--keep would change nothing"),
+        ("convert source net.onnx --no-fold --strict-fold", "--strict-fold would change nothing"),
+        ("convert source net.onnx --exact --rtol 1e-3", "--rtol would change nothing"),
+        ("convert source net.onnx --exact --half", "--half would change nothing"),
+        ("convert source net.onnx --no-check --seed 3", "--seed would change nothing"),
+        ("convert source net.onnx --data x.npy --samples 3", "--samples would change nothing"),
+        ("convert source net.onnx --rtol inf", "not a finite number"),
+        ("convert source net.onnx --keep a{99999999999999999999}", "repetition number is too large"),
+        ("convert source net.onnx --rename a=b --rename a=c", "a is given twice"),
+        ("convert source net.pb --layers", "--layers: for ONNX files only"),
+        ("check source net.onnx --exact --atol 1", "--atol would change nothing"),
+        ("check net.onnx --output y", "says itself how its source is read"),
+        ("check net.onnx --weights ema --tags serve", "--weights"),
+        ("explain source bn --value 1e39", "not a finite number of float32"),
+        ("explain source bn --value nan", "not a finite number"),
+        ("explain source bn --data x.npy --seed 1", "--seed would change nothing"),
+    ],
+)
+def test_options_are_a_usage_error_when_one_would_change_nothing(arguments: str, words: str) -> None:
+    result = CliRunner().invoke(app, arguments.split(), catch_exceptions=False)
+    assert result.exit_code == 2
+    assert words in " ".join(result.stderr.split())
+
+
+def test_functions_refuse_what_would_change_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="keep and strict_fold would change nothing"):
+        bnfold.convert("model", fold=False, keep="bn")
+    with pytest.raises(ValueError, match="exact would change nothing"):
+        bnfold.convert("model", half=True, exact=True)
+    with pytest.raises(ValueError, match="says how its source is read"):
+        bnfold.check(tmp_path / "net.onnx", outputs=["y"])
+    with pytest.raises(ExportError, match="named twice"):
+        bnfold.convert(tmp_path / "net.pb", tmp_path / "net.pb")

@@ -43,6 +43,16 @@ def holds_objects(path: Path) -> None:
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
 
 
+def has_half_a_header(path: Path) -> None:
+    header = b"{'descr': '<f4', 'shape': (2, ".ljust(117) + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+
+
+def writes_words_as_an_image(path: Path) -> None:
+    path.mkdir()
+    (path / "a.png").write_text("no image")
+
+
 FILES = [
     ("huge.npy", claims_petabytes, "cannot be read"),
     ("short.npz", loses_its_end, "cannot be read"),
@@ -52,6 +62,14 @@ FILES = [
     ("strings.npz", lambda path: np.savez(path, images=np.full((2, 4, 5, 3), "dog")), "data of <U3 for input"),
     ("other.npy", lambda path: np.save(path, np.ones((2, 4, 6, 3))), r"data of shape \(2, 4, 6, 3\)"),
     ("absent.npz", lambda path: None, "no data at"),
+    (f"{'n' * 300}.npz", lambda path: None, "File name too long"),
+    ("header.npy", has_half_a_header, "cannot be read"),
+    ("records.npy", lambda path: np.save(path, np.zeros((2, 4, 5, 3), [("a", "f4"), ("b", "i4")])), r"data of \["),
+    ("days.npy", lambda path: np.save(path, np.zeros((2, 4, 5, 3), "M8[D]")), "data of datetime64"),
+    ("waves.npy", lambda path: np.save(path, np.ones((2, 4, 5, 3)) * 1j), "data of complex128"),
+    ("empty", lambda path: path.mkdir(), "no images in"),
+    ("folders", lambda path: (path / "a.png").mkdir(parents=True), "no images in"),
+    ("words", writes_words_as_an_image, "a.png is not an image of 3 channels"),
 ]
 
 
