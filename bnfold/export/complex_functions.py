@@ -8,10 +8,14 @@ from collections.abc import Callable
 from bnfold.export.angles import atan2, trigonometric
 from bnfold.export.call import Call
 from bnfold.export.onnx_graph import part_dtype
-from bnfold.export.ops.complex import complex_div, complex_mul, paired, parts
+from bnfold.export.ops.complex import complex_div, complex_mul, complex_size, paired, parts
 from bnfold.graph import DType
 
 Parts = tuple[str, str]
+
+
+_FAR = 80.0
+"""Its exponential is a float32, and beyond it a float64 tanh is 1 to the last place."""
 
 
 class Complexes:
@@ -61,15 +65,20 @@ class Complexes:
         return self.real("Log", self.size(z)), atan2(self.call, z[1], z[0], self.dtype)
 
     def size(self, z: Parts) -> str:
-        return self.call.reduce("ReduceL2", self.pair(z), [-1], keepdims=True)
+        return complex_size(self.call, self.pair(z))
 
     def sqrt(self, z: Parts) -> Parts:
-        """√((|z| + a) / 2) + i · sign(b) √((|z| - a) / 2)"""
-        size = self.size(z)
-        negative = self.real("Less", z[1], 0.0)
-        root = self.real("Sqrt", self.real("Mul", self.real("Add", size, z[0]), 0.5))
-        other = self.real("Sqrt", self.real("Mul", self.real("Sub", size, z[0]), 0.5))
-        return root, self.real("Where", negative, self.real("Neg", other), other)
+        """t + i b/2t where a ≥ 0, |b|/2t + i sign(b) t elsewhere; t = √((|z| + |a|) / 2), in which nothing cancels"""
+        size, below = self.size(z), self.real("Less", z[1], 0.0)
+        larger = self.real("Sqrt", self.real("Mul", self.real("Add", size, self.abs(z[0])), 0.5))
+        zero = self.real("Equal", larger, 0.0)
+        rest = self.real("Div", self.real("Mul", self.abs(z[1]), 0.5), self.real("Where", zero, 1.0, larger))
+        left = self.real("Less", z[0], 0.0)
+        root, other = self.real("Where", left, rest, larger), self.real("Where", left, larger, rest)
+        return root, self.real("Where", below, self.real("Neg", other), other)
+
+    def abs(self, x: str) -> str:
+        return self.real("Abs", x)
 
     def sinh(self, z: Parts) -> Parts:
         """sinh a cos b + i cosh a sin b"""
@@ -95,14 +104,29 @@ class Complexes:
         return self.cosh(self.turned(z))
 
     def tanh(self, z: Parts) -> Parts:
+        """sinh z / cosh z; far out, where both overflow, it is ±1."""
+        z = self.real("Clip", z[0], -_FAR, _FAR), z[1]
         return self.quotient(self.sinh(z), self.cosh(z))
 
     def tan(self, z: Parts) -> Parts:
-        return self.quotient(self.sin(z), self.cos(z))
+        """tan z = -i tanh iz"""
+        return self._unturned(self.tanh(self.turned(z)))
 
     def asinh(self, z: Parts) -> Parts:
-        """log(z + √(z² + 1))"""
-        return self.log(self._sum(z, self.sqrt(self.plus(self.product(z, z), 1.0))))
+        """log(z + √(z² + 1)), and -asinh(-z) of a negative real part, where the two terms would cancel.
+
+        √(z² + 1) = √(z + i) √(z - i), in which nothing overflows.
+        """
+        left = self.real("Less", z[0], 0.0)
+        z = self._turned_over(left, z)
+        above, below = (z[0], self.real("Add", z[1], 1.0)), (z[0], self.real("Sub", z[1], 1.0))
+        root = self.product(self.sqrt(above), self.sqrt(below))
+        return self._turned_over(left, self.log(self._sum(z, root)))
+
+    def _turned_over(self, condition: str, z: Parts) -> Parts:
+        """-z where ``condition``"""
+        a, b = (self.real("Where", condition, self.real("Neg", part), part) for part in z)
+        return a, b
 
     def acosh(self, z: Parts) -> Parts:
         """log(z + √(z + 1) √(z - 1))"""
@@ -130,6 +154,8 @@ class Complexes:
         return self.reciprocal(self.sqrt(z))
 
     def sigmoid(self, z: Parts) -> Parts:
+        """1 / (1 + e⁻ᶻ); far out, where the power overflows, 0."""
+        z = self.real("Clip", z[0], -_FAR, math.inf), z[1]
         return self.reciprocal(self.plus(self.exp(self.times(z, -1.0)), 1.0))
 
     def expm1(self, z: Parts) -> Parts:

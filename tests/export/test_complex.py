@@ -165,3 +165,30 @@ def test_shape_of_a_transposed_complex_tensor_is_the_same():
         return tf.shape(z), tf.math.real(tf.reshape(z, [tf.shape(z)[2], -1]))
 
     assert_lowers(build, {"a": random(2, 3, 4), "b": random(2, 3, 4, seed=1)}, dynamic=True)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_functions_of_complex_numbers_are_the_same_far_out(dtype):
+    """Where sums cancel, and exponentials and squares overflow: each part is right by itself."""
+    z = np.array([1e4 + 1j, -1e4 + 1j, -100 - 3j, 100 + 2j, -3 + 2j, 0.5j, -2 - 3j, 1 - 9e3j], np.complex128)
+    names = ["sqrt", "rsqrt", "tanh", "asinh", "acosh", "asin", "acos", "tan"]
+
+    def build(a, b):
+        results = [getattr(tf.math, name)(tf.complex(a, b)) for name in names]
+        return [part for z in results for part in (tf.math.real(z), tf.math.imag(z))]
+
+    assert_lowers(build, {"a": z.real.astype(dtype), "b": z.imag.astype(dtype)}, rtol=2e-5, atol=1e-7)
+    ends = {"a": np.array([-100, -90.5, 100, -1000], dtype), "b": np.array([1, -2, 3, 4], dtype)}
+    assert_lowers(lambda a, b: tf.math.real(tf.sigmoid(tf.complex(a, b))), ends)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_quotients_and_sizes_of_complex_numbers_neither_overflow_nor_vanish(dtype):
+    large = np.array([1e20, 1e-25, 3e15], dtype) if dtype == np.float32 else np.array([1e170, 1e-190, 3e15], dtype)
+
+    def build(a, b):
+        z = tf.complex(a, b)
+        quotient = z * (2 + 1j) / z
+        return tf.abs(z) / a, tf.math.real(quotient), tf.math.imag(quotient)
+
+    assert_lowers(build, {"a": large, "b": large / -3}, atol=0)

@@ -44,9 +44,24 @@ def complex_mul(call: Call, x: str, y: str) -> str:
 
 
 def complex_div(call: Call, x: str, y: str) -> str:
-    """x / y = x conj(y) / |y|²"""
+    """x / y = (x / s) conj(y / s) / |y / s|², s the larger part of y: of |y|² itself half of the floats have none."""
+    scale = call.reduce("ReduceMax", call.emit("Abs", y), [-1], keepdims=True)
+    dtype = part_dtype(call.dtype(0))
+    scale = call.emit("Where", call.emit("Equal", scale, call.scalar(0, dtype)), call.scalar(1, dtype), scale)
+    x, y = call.emit("Div", x, scale), call.emit("Div", y, scale)
     square = call.reduce("ReduceSum", call.emit("Mul", y, y), [-1], keepdims=True)
     return call.emit("Div", complex_mul(call, x, conjugate(call, y)), square)
+
+
+def complex_size(call: Call, x: str) -> str:
+    """|x|, with a last axis of size 1: s √((a/s)² + (b/s)²), s the larger part."""
+    dtype = part_dtype(call.dtype(0))
+    parts = call.emit("Abs", x)
+    scale = call.reduce("ReduceMax", parts, [-1], keepdims=True)
+    limits = np.finfo(dtype.numpy)
+    safe = call.emit("Clip", scale, call.scalar(limits.tiny, dtype), call.scalar(limits.max, dtype))
+    unit = call.reduce("ReduceL2", call.emit("Div", parts, safe), [-1], keepdims=True)
+    return call.emit("Mul", unit, safe)
 
 
 def conjugate(call: Call, x: str) -> str:

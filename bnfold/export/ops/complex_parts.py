@@ -5,7 +5,7 @@ from __future__ import annotations
 from bnfold.export.angles import atan2
 from bnfold.export.call import Call
 from bnfold.export.onnx_graph import part_dtype
-from bnfold.export.ops.complex import conjugate, is_complex, paired, parts
+from bnfold.export.ops.complex import complex_size, conjugate, is_complex, paired, parts
 from bnfold.export.placement import FOLLOWS
 from bnfold.export.table import COMPLEX, FLOATS, lowers
 
@@ -32,7 +32,7 @@ def lower_conjugate(call: Call) -> str:
 
 @lowers("ComplexAbs", dtypes=COMPLEX)
 def lower_complex_abs(call: Call) -> str:
-    return call.reduce("ReduceL2", call.input(0), [-1])
+    return call.squeeze(complex_size(call, call.input(0)), [-1])
 
 
 @lowers("Angle", dtypes=COMPLEX)
