@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bnfold.errors import InferenceError
 from bnfold.graph.channels_last import channels_last
 from bnfold.graph.dtypes import DType
 from bnfold.graph.graph import Array, Graph, Shape, TensorType, node_name
 from bnfold.graph.graph_def import to_graph_def
-from bnfold.graph.tensorflow import tensorflow
+from bnfold.graph.tensorflow import reason_of, tensorflow
 
 LARGE = 4096
 """Constants with more elements than this never enter a GraphDef: they are fed."""
@@ -129,6 +130,20 @@ def _shape(shape: Any) -> Shape | None:
 
 
 def run(graph: Graph, fetches: Iterable[str], feeds: Mapping[str, Array] | None = None) -> list[Array]:
-    """Run ``graph`` once; see `Session.run`."""
+    """Run ``graph`` once; see `Session.run`.
+
+    Raises
+    ------
+    InferenceError
+        When TensorFlow fails over it: a division by zero among constants …
+    """
     with Session(graph) as session:
-        return session.run(list(fetches), feeds)
+        try:
+            return session.run(list(fetches), feeds)
+        except tensorflow().errors.OpError as error:
+            place = getattr(error.op, "name", None)
+            raise InferenceError(
+                f"TensorFlow cannot compute {place or 'a constant of the graph'}: {reason_of(error)}",
+                hint="name an --output that does not depend on it, or save the model again",
+                node=place,
+            ) from error

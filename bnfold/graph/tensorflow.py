@@ -41,3 +41,10 @@ def message(module: str, name: str) -> Any:
     """An empty protobuf message of TensorFlow's: ``message("protobuf.meta_graph", "MetaGraphDef")``."""
     tensorflow()
     return getattr(import_module(f"tensorflow.core.{module}_pb2"), name)()
+
+
+def reason_of(error: Exception) -> str:
+    """The line of TensorFlow's exception that says what went wrong, not where."""
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+    skipped = ("Graph execution error", "Detected at node", "Node:", "[[")
+    return next((line for line in lines if not line.startswith(skipped)), type(error).__name__)

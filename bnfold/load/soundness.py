@@ -98,6 +98,10 @@ def _misfit(node: Node, form: _Form) -> str | None:
             return f"has no attribute {name}"
         if not isinstance(node.attrs[name], kinds):
             return f"has {node.attrs[name]!r:.40} for its attribute {name}"
+    if node.op == "Const" and (dtype := node.attrs["dtype"]).numpy is not None:
+        value = node.attrs["value"].dtype
+        if value != dtype.numpy:
+            return f"holds {value} in place of {dtype}"
     expected = _count(node, form.inputs)
     return None if len(node.inputs) == expected else f"has {len(node.inputs)} inputs in place of {expected}"
 

@@ -10,7 +10,7 @@ from bnfold.errors import VerificationError
 from bnfold.graph import Array, Graph
 from bnfold.graph.evaluate import Session
 from bnfold.graph.stages import InferenceGraph
-from bnfold.graph.tensorflow import tensorflow
+from bnfold.graph.tensorflow import reason_of, tensorflow
 from bnfold.samples.float64 import widen
 from bnfold.samples.words import as_text
 
@@ -34,7 +34,7 @@ class Reference:
             self._session = Session(self._nodes)
         except ValueError as error:
             raise VerificationError(
-                f"TensorFlow refuses the inference graph: {_first_line(error)}", hint=_OTHERS
+                f"TensorFlow refuses the inference graph: {reason_of(error)}", hint=_OTHERS
             ) from error
 
     def __contains__(self, node: object) -> bool:
@@ -52,7 +52,7 @@ class Reference:
         try:
             values = self._session.run(fetches or self.outputs, feeds)
         except (tf.errors.OpError, ValueError) as error:
-            raise VerificationError(f"TensorFlow: {_first_line(error)}", hint=_OTHERS) from error
+            raise VerificationError(f"TensorFlow: {reason_of(error)}", hint=_OTHERS) from error
         return [_as_text(np.asarray(value)) for value in values]
 
     def close(self) -> None:
@@ -106,9 +106,3 @@ def _as_text(array: Array) -> Array:
 def _wide(array: Array) -> Array:
     floating = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
     return array.astype(np.float64) if floating else array
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
-    skipped = ("Graph execution error", "Detected at node", "Node:")
-    return next((line for line in lines if not line.startswith(skipped)), type(error).__name__)

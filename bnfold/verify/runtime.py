@@ -113,7 +113,12 @@ class Runtime:
             # Where a model given as bytes looks for the files that hold its weights.
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
         try:
-            self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                source,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # there is no other, and it says on standard output that it tries one
+            )
         except Exception as error:  # onnxruntime's exceptions share no base class but this one
             tool = f"onnxruntime {onnxruntime.__version__} (optimisations {mode})"
             hint = (

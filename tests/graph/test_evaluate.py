@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bnfold.errors import InferenceError
 from bnfold.graph import Graph, Node, TensorType, constant
 from bnfold.graph.dtypes import FLOAT32, INT32, DType
 from bnfold.graph.evaluate import LARGE, Session, infer_types, run, with_types
@@ -103,3 +104,12 @@ def test_string_tensor_runs_when_it_is_a_constant():
     )
     assert run(graph, ["n:0"])[0].tolist() == [1, 2]
     assert infer_types(graph)["s:0"] == TensorType(DType.named("string"), (2,))
+
+
+def test_constant_is_refused_in_words_when_tensorflow_cannot_compute_it():
+    numbers = [constant("seven", np.int32(7)), constant("zero", np.int32(0))]
+    graph = Graph([*numbers, Node("part", "FloorDiv", ("seven:0", "zero:0"), {"T": INT32})])
+    with pytest.raises(InferenceError, match=r"cannot compute part: Integer division by zero$") as refused:
+        run(graph, ["part:0"])
+    assert refused.value.node == "part"
+    assert refused.value.hint

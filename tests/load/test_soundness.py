@@ -63,6 +63,11 @@ def _with_an_output_too_many(graph_def: Any) -> None:
     node.input[0] = f"{node.input[0]}:3"
 
 
+def _of_another_type(graph_def: Any) -> None:
+    node = next(node for node in graph_def.node if node.op == "Const" and node.attr["dtype"].type == 1)
+    node.attr["dtype"].type = 2
+
+
 @pytest.mark.parametrize(
     ("damage", "what"),
     [
@@ -71,6 +76,7 @@ def _with_an_output_too_many(graph_def: Any) -> None:
         (_with_one_too_many, "a MatMul, has 3 inputs in place of 2"),
         (_without_dtype, "a Const, has no attribute dtype"),
         (_with_a_number_for_a_type, "a Rsqrt, has 7 for its attribute T"),
+        (_of_another_type, "a Const, holds float32 in place of float64"),
         (_with_an_output_too_many, "an output that .* does not have"),
     ],
 )

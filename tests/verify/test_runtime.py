@@ -70,3 +70,14 @@ def test_file_is_run_when_its_name_is_no_text(nets: ModuleType, tmp_path: Path) 
 def test_file_is_refused_when_its_name_is_too_long() -> None:
     with pytest.raises(VerificationError, match="no ONNX file"):
         OnnxModel("n" * 5000)
+
+
+def test_nothing_is_printed_when_onnxruntime_refuses_a_file(
+    nets: ModuleType, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output is for results: of ``--json`` it is JSON, whatever onnxruntime has to say."""
+    proto = nets.two_norms_onnx()
+    proto.graph.node[0].op_type = "NoSuchOp"
+    with pytest.raises(VerificationError, match="refuses"):
+        OnnxModel(proto).session("off")
+    assert capfd.readouterr().out == ""
