@@ -73,6 +73,10 @@ class Averages:
         """Whether a variable is moved towards ``tensor``, not just set to it."""
         return any(update.is_average for update in self._by_tensor.get(tensor, ()))
 
+    def keepers(self, tensor: str) -> set[str]:
+        """The variables that average ``tensor``, or what passes through them."""
+        return {update.variable for update in self._by_tensor.get(tensor, ())}
+
     def keeper(self, tensor: str, layer: str) -> Bound | None:
         """The variable that holds the moving average of ``tensor``, or None.
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 from bnfold.graph import Array, Graph, Node, node_name, output_index
 from bnfold.graph.evaluate import run
 from bnfold.inference.op_kinds import RANDOM
-from bnfold.inference.scalars import few_sources
+from bnfold.inference.scalars import few_sources, known_scalar
 
 REDUCTIONS = frozenset({"Mean", "Sum", "EuclideanNorm"})
 STRUCTURE = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "VariableShape"})
@@ -78,13 +78,22 @@ class Levels:
 def reduces_batch(graph: Graph, node: Node) -> bool:
     """Whether ``node`` reduces the first axis: what it gives belongs to no sample."""
     axes = reduced_axes(graph, node)
-    return axes is not None and 0 in axes
+    return _counted(graph, node) if axes is None else 0 in axes
 
 
 def reduces_all(graph: Graph, node: Node) -> bool:
     """Whether ``node`` reduces all axes: a number, not one for each channel."""
     shape, axes = graph.shape_of(node.inputs[0]), reduced_axes(graph, node)
+    if axes is None and _counted(graph, node):
+        limit = graph.find_producer(graph.producer_of(node.inputs[1]).inputs[1])
+        return limit is not None and limit.op == "Rank"
     return shape is not None and axes is not None and len(axes) == len(shape)
+
+
+def _counted(graph: Graph, node: Node) -> bool:
+    """Whether the axes that ``node`` reduces are counted from the first: ``range(rank(x) - 1)``, the rank unknown."""
+    axes = graph.find_producer(node.inputs[1])
+    return axes is not None and axes.op == "Range" and known_scalar(graph, axes.inputs[0]) == 0
 
 
 def reduced_axes(graph: Graph, node: Node) -> set[int] | None:

@@ -10,9 +10,11 @@ from bnfold.graph import Graph, Node, Shape, constant, node_name
 from bnfold.graph.dtypes import INT32
 from bnfold.inference.binding import Averages, Bound, check_shape, read_variable
 from bnfold.inference.counts import bessel_corrected
-from bnfold.inference.levels import Level, Levels
+from bnfold.inference.levels import REDUCTIONS, Level, Levels
 from bnfold.inference.naming import layer_name
-from bnfold.inference.variables import static_size
+from bnfold.inference.variables import source_of, static_size
+
+CENTRING = frozenset({"Sub", "SquaredDifference"})
 
 
 class MomentBinder:
@@ -50,15 +52,26 @@ class MomentBinder:
             self.put(tensor, bound, layer)
 
     def is_statistic(self, tensor: str, levels: Levels) -> bool:
-        """Whether ``tensor`` belongs to the batch, or has one number for each channel and a true moving average."""
+        """Whether ``tensor`` belongs to the batch, or has a true moving average and is a moment along any axes."""
         if levels[tensor] is Level.STATISTIC:
             return True
+        if levels[tensor] is not Level.DATA or not self.averages.is_averaged(tensor):
+            return False
         shape = self.forward.shape_of(tensor)
-        is_vector = shape is not None and None not in shape and sum(size != 1 for size in shape) <= 1
-        return levels[tensor] is Level.DATA and is_vector and self.averages.is_averaged(tensor)
+        if shape is not None and None not in shape and sum(size != 1 for size in shape) <= 1:
+            return True
+        return is_moment(self.forward, tensor) and self.may_be_kept_whole(tensor)
+
+    def may_be_kept_whole(self, tensor: str) -> bool:
+        """Whether the variables that average ``tensor`` have its shape: of a sample's own moments they average more."""
+        shape = self.forward.shape_of(tensor)
+        kept = [self.whole[name].attrs.get("shape") for name in self.averages.keepers(tensor)]
+        return shape is None or all(_is_same(shape, each) for each in kept)
 
     def is_of_data(self, tensor: str, levels: Levels) -> bool:
         """Whether a statistic is still computed from data, given what has been bound so far."""
+        if levels[tensor] is Level.DATA and is_moment(self.forward, tensor):
+            return True
         stack, seen = [node_name(tensor)], set[str]()
         while stack:
             node = self.forward.get(stack.pop())
@@ -106,6 +119,31 @@ class MomentBinder:
         attrs = {"T": self.forward.types[tensor].dtype, "Tshape": INT32}
         name = self.forward.fresh_name(stem)
         return self.forward.add(Node(name, "Reshape", (value, shape.output), attrs)).output
+
+
+def _is_same(shape: Shape, other: Shape | None) -> bool:
+    """Whether two shapes may be alike but for sizes of one."""
+    if other is None:
+        return False
+    long, wide = ([size for size in each if size != 1] for each in (shape, other))
+    return len(long) == len(wide) and all(a is None or a == b for a, b in zip(long, wide, strict=True))
+
+
+def is_moment(graph: Graph, tensor: str) -> bool:
+    """Whether ``tensor`` is a mean that is subtracted from what it is the mean of, or a mean of squares.
+
+    So it is where the batch is no first axis (columns for samples, one norm for each step of a sequence), or where
+    the rank is not known.
+    """
+    node = graph.find_producer(source_of(graph, tensor))
+    if node is None or node.op not in REDUCTIONS:
+        return False
+    reduced = node.inputs[0]
+    inner = graph.find_producer(reduced)
+    if inner is not None and inner.op in ("SquaredDifference", "Square"):
+        return True
+    others = (t for reader in graph.readers(reduced) if reader.op in CENTRING for t in reader.inputs if t != reduced)
+    return any(source_of(graph, other) == node.output for other in others)
 
 
 def drop_renormalisation(forward: Graph, averages: Averages, bound: Mapping[str, str]) -> None:
