@@ -10,11 +10,13 @@ from bnfold.graph import Graph, Node, Shape, constant, node_name
 from bnfold.graph.dtypes import INT32
 from bnfold.inference.binding import Averages, Bound, check_shape, read_variable
 from bnfold.inference.counts import bessel_corrected
-from bnfold.inference.levels import REDUCTIONS, Level, Levels
+from bnfold.inference.levels import REDUCTIONS, Level, Levels, reduced_axes
 from bnfold.inference.naming import layer_name
 from bnfold.inference.variables import source_of, static_size
 
 CENTRING = frozenset({"Sub", "SquaredDifference"})
+CENTRED = REDUCTIONS | CENTRING | {"Square"}
+"""Ops from data to its mean and variance."""
 
 
 class MomentBinder:
@@ -63,10 +65,17 @@ class MomentBinder:
         return is_moment(self.forward, tensor) and self.may_be_kept_whole(tensor)
 
     def may_be_kept_whole(self, tensor: str) -> bool:
-        """Whether the variables that average ``tensor`` have its shape: of a sample's own moments they average more."""
+        """Whether the variables that average ``tensor`` have its shape: of a sample's own moments they average more.
+
+        Of virtual batches they average more, too, but there the first axis counts no samples.
+        """
         shape = self.forward.shape_of(tensor)
+        if shape is None:
+            return True
         kept = [self.whole[name].attrs.get("shape") for name in self.averages.keepers(tensor)]
-        return shape is None or all(_is_same(shape, each) for each in kept)
+        if all(_is_same(shape, each) for each in kept):
+            return True
+        return is_of_virtual_batches(self.forward, tensor) and all(_is_same(shape[1:], each) for each in kept)
 
     def is_of_data(self, tensor: str, levels: Levels) -> bool:
         """Whether a statistic is still computed from data, given what has been bound so far."""
@@ -144,6 +153,18 @@ def is_moment(graph: Graph, tensor: str) -> bool:
         return True
     others = (t for reader in graph.readers(reduced) if reader.op in CENTRING for t in reader.inputs if t != reduced)
     return any(source_of(graph, other) == node.output for other in others)
+
+
+def is_of_virtual_batches(graph: Graph, tensor: str) -> bool:
+    """Whether ``tensor`` is reduced over the second axis of data whose batch a Reshape has cut into several."""
+    node = graph.producer_of(source_of(graph, tensor))
+    axes = reduced_axes(graph, node) if node.op in REDUCTIONS else None
+    while axes is not None and 1 in axes and node.inputs and node.op in CENTRED:
+        node = graph.producer_of(node.inputs[0])
+    if node.op != "Reshape":
+        return False
+    before, after = graph.shape_of(node.inputs[0]), graph.shape_of(node.output)
+    return before is not None and after is not None and before[1:] == after[2:]
 
 
 def drop_renormalisation(forward: Graph, averages: Averages, bound: Mapping[str, str]) -> None:

@@ -78,6 +78,20 @@ def axes_counted_from_the_last(training: bool) -> Net:
     return Net(x, head(tf.reshape(hidden, [-1, 4])))
 
 
+def virtual_batches(training: bool) -> Net:
+    """Moments of three samples at a time, their averages over all."""
+    x = v1.placeholder("float32", [None, 6, 5, 4], name="x")
+    with v1.variable_scope("bn"):
+        gamma, beta = scale_and_shift(4)
+        hidden = tf.reshape(tf.tanh(x), [-1, 3, 6, 5, 4]) if training else tf.tanh(x)
+        pop = moving(4, "pop_mean", "pop_var")
+        mean, variance = tf.nn.moments(hidden, [1, 2, 3], keepdims=True) if training else pop
+        for average, moment in zip(pop if training else (), (mean, variance), strict=training):
+            v1.assign_sub(average, 0.1 * (average - tf.reshape(tf.reduce_mean(moment, 0), [4])))
+        hidden = tf.nn.batch_normalization(hidden, mean, variance, beta, gamma, 1e-3)
+    return Net(x, head(tf.reshape(hidden, [-1, 6, 5, 4])))
+
+
 @pytest.mark.parametrize(
     ("network", "shape"),
     [
@@ -85,6 +99,7 @@ def axes_counted_from_the_last(training: bool) -> Net:
         (one_norm_for_each_step, (5, 6, 4)),
         (axes_counted_at_run_time, (3, 6, 5, 4)),
         (axes_counted_from_the_last, (3, 4)),
+        (virtual_batches, (9, 6, 5, 4)),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
