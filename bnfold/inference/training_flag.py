@@ -14,11 +14,11 @@ import numpy as np
 
 from bnfold.errors import InferenceError
 from bnfold.graph import Array, DType, Graph, Node, node_name
-from bnfold.inference.control_flow import predicate_of, resolve
+from bnfold.inference.control_flow import Resolved, predicate_of, resolve
 from bnfold.inference.fused import FUSED, is_training
-from bnfold.inference.moving_statistics import Update
+from bnfold.inference.moving_statistics import Update, find_updates
 from bnfold.inference.op_kinds import RANDOM
-from bnfold.inference.variables import VARIABLE_OPS
+from bnfold.inference.variables import ASSIGNMENTS, VARIABLE_OPS
 
 LOGIC = frozenset(
     {
@@ -113,18 +113,20 @@ def find_flags(
     outputs = list(outputs)
     updates = list(updates)
     graph = graph.pruned(outputs, controls=True)
-    moments = [tensor for update in updates for tensor in update.statistics]
-    kept = {update.variable for update in updates if update.is_average}
     flags = []
     for node in _candidates(graph, outputs):
         if node.output in given:
             continue
         options = _options(graph, node)
-        forwards = [_forward(graph, outputs, {**given, node.output: option}) for option in options]
+        resolved = [resolve(graph, {**given, node.output: option}, outputs) for option in options]
+        found = updates + [update for each in resolved for update in _inside(graph, each.graph)]
+        forwards = [_pruned(each, outputs) for each in resolved]
         if not _is_named(node):
+            kept = {update.variable for update in found if update.is_average}
             options, forwards = _with_all_weights(options, forwards, kept)
         if not options:
             continue
+        moments = [tensor for update in found for tensor in update.statistics]
         scores = [_training_left(forward, moments) for forward in forwards]
         if node.output in fed and len(set(scores)) == 1:
             continue
@@ -199,10 +201,15 @@ def _options(graph: Graph, node: Node) -> list[Array]:
 Score = tuple[int, int, int]
 
 
-def _forward(graph: Graph, outputs: list[str], known: Mapping[str, Array]) -> Graph:
-    """What the outputs need under the values ``known``."""
-    resolved = resolve(graph, known, outputs)
+def _pruned(resolved: Resolved, outputs: list[str]) -> Graph:
+    """What the outputs need of a graph whose conditionals are resolved."""
     return resolved.graph.pruned(resolved.renamed.get(tensor, tensor) for tensor in outputs)
+
+
+def _inside(graph: Graph, resolved: Graph) -> tuple[Update, ...]:
+    """The updates in branches that were functions of ``graph`` and are now nodes of ``resolved``."""
+    writes = (node.op in ASSIGNMENTS for function in graph.functions.values() for node in function.graph)
+    return find_updates(resolved) if any(writes) else ()
 
 
 def _with_all_weights(

@@ -36,8 +36,7 @@ def control_flow_v1() -> Any:
     before = v1.control_flow_v2_enabled()
     v1.disable_control_flow_v2()
     yield
-    if before:
-        v1.enable_control_flow_v2()
+    (v1.enable_control_flow_v2 if before else v1.disable_control_flow_v2)()
 
 
 def chosen_by(choose: Callable[[Any, Any, Any], Any], flag: Callable[[], Any], inference_value: Any) -> Network:
@@ -177,6 +176,34 @@ def test_scalar_stays_an_input_when_it_chooses_between_paths_with_kernels_of_the
     inference = infer(source_of(network))
     assert [endpoint.name for endpoint in inference.inputs] == ["image:0", "alpha:0"]
     assert error_of(inference, sample, truth(network, sample), {"alpha:0": np.float32(0.7)}) < EXACT
+
+
+def test_flag_is_found_when_its_branches_are_functions_that_move_the_averages_themselves() -> None:
+    """TensorFlow 2 writes a cond as two functions, and the updates are ops of one of them."""
+
+    def network(training: bool) -> Net:
+        x = image()
+        flag = v1.placeholder("bool", [], name="first_half")
+        hidden = convolution(x)
+        with v1.variable_scope("bn", use_resource=True):
+            gamma, beta = scale_and_shift(7)
+            pop = moving(7)
+
+        def of_the_batch() -> list[Any]:
+            batch = tf.nn.moments(hidden, [0, 1, 2])
+            moves = [v1.assign_sub(a, 0.1 * (a - b)) for a, b in zip(pop, batch, strict=True)]
+            with tf.control_dependencies(moves):
+                return [tf.identity(moment) for moment in batch]
+
+        mean, variance = v1.cond(flag, of_the_batch, lambda: [tf.identity(average) for average in pop])
+        return Net(x, head(tf.nn.batch_normalization(hidden, mean, variance, beta, gamma, 1e-3)), {flag: False})
+
+    v1.enable_control_flow_v2()
+    sample = sample_for(network)
+    inference = infer(source_of(network))
+    assert [endpoint.name for endpoint in inference.inputs] == ["image:0"]
+    assert [note.kind for note in inference.notes] == ["training-flag"]
+    assert error_of(inference, sample, truth(network, sample)) < EXACT
 
 
 def test_flag_is_what_the_user_sets() -> None:
