@@ -18,7 +18,7 @@ KERNELS: dict[str, frozenset[str]] = {
         "Add Sub Mul Div Mod Less Greater LessOrEqual GreaterOrEqual": _NUMBERS,
         "Equal": f"{_NUMBERS} bool",
         "Abs": _NUMBERS,
-        "Sign": _NUMBERS,
+        "Sign": _NUMBERS.replace("float16 ", ""),  # whose NaN becomes 0
         "Neg": f"{_FLOATS} int8 int16 int32 int64",
         "Relu": f"{_FLOATS} int8 int32",
         "Pow": f"{_FLOATS} int32 int64",

@@ -27,16 +27,28 @@ def complete(model: ModelProto, initializers: Initializers) -> dict[str, Array]:
         else:
             known = TensorType(DType.of_numpy(array.dtype), array.shape)
             skeleton.graph.input.append(value_info(name, known))
-    try:
-        inferred = shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
-    except shape_inference.InferenceError as error:
-        hint = "--input with other sizes may avoid it; a fault of the exporter all the same"
-        raise ExportError(f"the ONNX graph contradicts TensorFlow's shapes: {error}", hint=hint) from error
+    inferred = _inferred(skeleton)
     _copy_types(inferred.graph, model.graph)
     outputs = {info.name: info for info in inferred.graph.output}
     for output in model.graph.output:
         output.CopyFrom(outputs[output.name])
     return dict(initializers.among(wanted))
+
+
+def _inferred(skeleton: ModelProto) -> ModelProto:
+    """Following what integers hold finds more sizes; of some graphs it says what is not so.
+
+    It takes matrices of integers for vectors, and forgets that a bool or a byte holds other numbers than were put in.
+    """
+    try:
+        return shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True, data_prop=True)
+    except shape_inference.InferenceError:
+        pass
+    try:
+        return shape_inference.infer_shapes(skeleton, check_type=True, strict_mode=True)
+    except shape_inference.InferenceError as error:
+        hint = "--input with other sizes may avoid it; a fault of the exporter all the same"
+        raise ExportError(f"the ONNX graph contradicts TensorFlow's shapes: {error}", hint=hint) from error
 
 
 def _copy_types(source: GraphProto, target: GraphProto) -> None:

@@ -116,3 +116,16 @@ def test_add_n_is_the_same_when_there_are_many_or_one():
 def test_strings_are_joined_when_the_opset_can():
     x = np.array(["a", "b c"], object)
     assert_lowers(lambda x, y: tf.add(x, y), {"x": x, "y": x[::-1].copy()}, opsets=(20,))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+def test_powers_of_integers_are_exact_and_wrap(dtype):
+    bases = np.array([10, 3, -2, -3, 2, 7, -1, 0], dtype)
+    exponents = np.array([18, 39, 63, 5, 62, 22, 127, 0], dtype)
+
+    def build(x, y):
+        powers = [tf.pow(x, tf.constant(n, x.dtype)) for n in (0, 1, 2, 3, 9)]
+        return [tf.pow(x, y), tf.pow(x, y[3]), tf.pow(x[1], y), *powers]
+
+    assert_lowers(build, {"x": bases, "y": exponents}, opsets=(13, 18))
+    assert_lowers(build, {"x": bases, "y": exponents}, dynamic=True)

@@ -202,3 +202,17 @@ def test_switch_case_is_the_same_when_results_differ_in_shape(count, default):
 
     feeds = [{"x": random(6), "index": np.array(index, np.int32)} for index in (0, count - 1, -1, count + 2)]
     assert_lowers(build, *feeds)
+
+
+@pytest.mark.parametrize("true_is", [0, 1])
+def test_the_branch_that_came_through_is_told(true_is):
+    """Whichever of a Merge's inputs it is."""
+
+    def build(x, condition):
+        other, taken = tf.raw_ops.Switch(data=x, pred=condition)
+        branches = [other * 3.0, taken * 2.0]
+        merged = tf.raw_ops.Merge(inputs=branches if true_is else branches[::-1])
+        return merged.output, tf.identity(merged.value_index)
+
+    feeds = [{"x": random(3), "condition": np.array(value)} for value in (True, False)]
+    assert_lowers(build, *feeds)

@@ -175,3 +175,17 @@ def test_list_is_the_same_when_branches_write_to_it(control_flow):
 
     assert_lowers(build, {"x": random(4, 3)})
     assert_lowers(build, {"x": random(4, 3)}, dynamic=True)
+
+
+def test_list_is_all_zeros_when_the_loop_does_not_run(control_flow):
+    """The items' sizes are those of the list, although nothing of that shape was ever made."""
+
+    def build(x, n):
+        def body(i, items):
+            return i + 1, items.write(i, x[i])
+
+        items = tf.TensorArray(tf.float32, size=3, element_shape=[4])
+        return tf.while_loop(lambda i, _: i < n, body, [0, items])[1].stack()
+
+    feeds = [{"x": random(3, 4), "n": np.array(n, np.int32)} for n in (0, 2, 3)]
+    assert_lowers(build, *feeds, dynamic=True)

@@ -164,3 +164,23 @@ def test_argmax_over_channels_needs_one_transpose():
     kernel = random(3, 3, 4, 5, seed=1)
     model = assert_lowers(lambda x: tf.argmax(tf.nn.conv2d(x, kernel, 1, "SAME"), -1), {"x": random(2, 6, 7, 4)})
     assert op_types(model).count("Transpose") == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mean_of_nothing_is_not_a_number(dtype):
+    def build(x):
+        means = [tf.reduce_mean(x, axis) for axis in (0, 1, None)]
+        return [*means, tf.reduce_mean(x, [-2], keepdims=True)]
+
+    assert_lowers(build, {"x": np.zeros((2, 0, 3), dtype)}, opsets=(13, 18))
+
+
+@pytest.mark.parametrize("op", ["Mean", "Max", "Prod", "EuclideanNorm"])
+def test_nothing_is_dropped_when_the_axes_that_are_computed_are_none(op):
+    def build(x, axes):
+        result = getattr(tf.raw_ops, op)(input=x, axis=axes)
+        return tf.shape(result), tf.reshape(result, [-1])
+
+    x = random(2, 1, 4)
+    feeds = [{"x": x, "axes": np.array(axes, np.int32)} for axes in ([], [0], [1, -1])]
+    assert_lowers(build, *feeds, dynamic=True, opsets=(13, 18))

@@ -143,3 +143,9 @@ def test_sizes_in_a_matrix_are_not_taken_for_a_vector(build):
 
 def _square_of_sizes(x):
     return tf.reshape(tf.concat([tf.shape(x), [1]], 0), [2, 2])
+
+
+def test_matrices_of_integers_are_added_although_onnx_takes_them_for_sizes():
+    feeds = {"x": np.arange(8, dtype=np.int32), "y": np.arange(3, dtype=np.int32)}
+    assert_lowers(lambda x, y: x[:, None] + y[None, :], feeds)
+    assert_lowers(lambda x: tf.fill([tf.cast(tf.shape(x)[0] * 100, tf.uint8), 2], x[0]), {"x": random(4)})

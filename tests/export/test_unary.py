@@ -65,3 +65,8 @@ def test_error_function_is_the_same(op, dtype):
     assert_lowers(apply(op), {"x": x})
     if dtype == np.float64:
         assert_lowers(apply(op), {"x": np.linspace(0.1, 7.9, 79)}, atol=0)  # erfc keeps its relative precision
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_sign_of_what_is_not_a_number_is_none(dtype):
+    assert_lowers(tf.sign, {"x": np.array([np.nan, np.inf, -np.inf, 0, -2], dtype)})

@@ -9,7 +9,10 @@ from bnfold.export.exponentials import log1p
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import complex_div, complex_mul, is_complex
 from bnfold.export.placement import FOLLOWS
+from bnfold.export.steps import Step, repeated
 from bnfold.export.table import COMPLEX, FLOATS, NUMBERS, lowers
+from bnfold.graph import TensorType
+from bnfold.graph.dtypes import INT32, INT64
 
 COMPLEX_TOO = (*NUMBERS, *COMPLEX)
 
@@ -25,6 +28,8 @@ def lower_pow(call: Call) -> str:
     """Squares and square roots come as Pow as often as not, and their own nodes are faster."""
     if is_complex(call):
         return complex_function(call, "pow")
+    if call.dtype().is_integer:
+        return _integer_power(call)
     exponent = call.value(1)
     if (
         exponent is not None
@@ -37,6 +42,38 @@ def lower_pow(call: Call) -> str:
         if exponent == 0.5:
             return call.widened("Sqrt", call.input(0))
     return call.widened("Pow", *call.inputs())
+
+
+def _integer_power(call: Call) -> str:
+    """By squaring, which is exact and wraps as TensorFlow's does: onnxruntime's own Pow goes by way of float64."""
+    exponent, dtype = call.value(1), call.dtype()
+    if exponent is not None and exponent.ndim == 0 and 1 <= exponent <= _MOST_PRODUCTS:
+        result = call.input(0)
+        for _ in range(int(exponent) - 1):
+            result = call.widened("Mul", result, call.input(0))
+        return result
+    wide = INT64 if dtype.name.endswith("64") else INT32
+
+    def write(step: Step, k: str, state: list[str]) -> tuple[str, str, str]:
+        result, square, left = state
+        odd = step("Equal", step("Mod", left, two), one)
+        return (
+            step("Where", odd, step("Mul", result, square), result),
+            step("Mul", square, square),
+            step("Div", left, two),
+        )
+
+    one, two = call.scalar(1, wide), call.scalar(2, wide)
+    base, times = call.cast(call.input(0), wide), call.cast(call.input(1), wide)
+    nothing = call.emit("Mul", call.emit("Add", base, times), call.scalar(0, wide))  # of the shape of both
+    first = [call.emit("Add", nothing, value) for value in (one, base, times)]
+    bits = call.scalar(64 if wide == INT64 else 32, INT64)
+    result = repeated(call, bits, [(value, TensorType(wide, None)) for value in first], write)[0]
+    return call.cast(result, dtype)
+
+
+_MOST_PRODUCTS = 4
+"""Constant powers up to this one are products."""
 
 
 @lowers("Sub", dtypes=COMPLEX_TOO, placement=FOLLOWS)

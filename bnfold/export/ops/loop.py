@@ -8,6 +8,7 @@ from bnfold.export.bodies import Arguments, inlined, needs, result_type
 from bnfold.export.call import Call
 from bnfold.export.ints import LARGEST
 from bnfold.export.loops import Loop, read_loop, same_tensor, stable_shapes, without_collections
+from bnfold.export.onnx_graph import stored_type
 from bnfold.export.scope import Scope
 from bnfold.export.table import ALL, COMPLEX, lowers
 from bnfold.graph import Array, Shape, TensorType
@@ -30,8 +31,8 @@ def lower_while(call: Call) -> tuple[str, ...]:
         return tuple(arguments.names)
     ends = call.emit_many("Loop", count, start, *initial, body=body.onnx, outputs=outputs)
     results = dict(enumerate(arguments.names)) | dict(zip([*loop.carried, *loop.collected], ends, strict=True))
-    for index in loop.collected:
-        results[index] = _filled(call, loop, index, results[index])
+    for index, item in zip(loop.collected, body.onnx.outputs[1 + len(loop.carried) :], strict=True):
+        results[index] = _filled(call, loop, index, results[index], body.onnx.types[item].shape)
     return tuple(results[index] for index in range(call.arity))
 
 
@@ -104,8 +105,11 @@ def _body(call: Call, loop: Loop, arguments: Arguments, types: dict[int, TensorT
 _ZERO = np.array(0)
 
 
-def _filled(call: Call, loop: Loop, index: int, scanned: str) -> str:
-    """The list of ``scanned`` items, with zeros for those that no iteration came to write."""
+def _filled(call: Call, loop: Loop, index: int, scanned: str, items: Shape | None) -> str:
+    """The list of ``scanned`` items, with zeros for those that no iteration came to write.
+
+    Where none did, the sizes of ``items`` that are not known are 0, and may not be those of the list.
+    """
     count = loop.collected[index].count
     graph = call.scope.graph
     limits = [call.node.inputs[limit] if isinstance(limit, int) else limit for _, limit in loop.limits]
@@ -117,6 +121,11 @@ def _filled(call: Call, loop: Loop, index: int, scanned: str) -> str:
     ):
         return scanned
     written, item = _sizes(call, scanned, call.out_shape(index))
+    known = stored_type(call.type(index), None).shape
+    if known is not None and known[1:] != items and {None, 1}.isdisjoint(known[1:]):  # 1 may stand for any size
+        item = call.ints(size or 0 for size in known[1:])
+        whole = call.emit("Concat", written, item, axis=0)
+        scanned = call.emit("Reshape", scanned, whole, allowzero=1 if call.opset >= 14 else None)
     length = call.emit("Reshape", call.cast(call.scope.read(count), INT64), call.ints([1]))
     missing = call.emit("Max", call.emit("Sub", length, written), call.ints([0]))
     zeros = call.emit("Expand", call.scalar(0, call.out_dtype(index)), call.emit("Concat", missing, item, axis=0))

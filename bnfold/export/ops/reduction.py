@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnfold.export.axes import known_axes, stored_axes
 from bnfold.export.call import Call
-from bnfold.export.ints import LARGEST, Ints, input_ints, run_time_shape
+from bnfold.export.ints import LARGEST, Ints, counted, input_ints, run_time_shape
 from bnfold.export.kernels import widening
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex
@@ -78,7 +78,11 @@ def reduced(call: Call, value: str, dtype: DType, onnx: str = "") -> str:
         return call.emit("Abs", value) if onnx == "ReduceL2" else value
     if axes is None or call.shape() is None:
         return _reduced_at_run_time(call, value, dtype, onnx)
-    return call.reduce(onnx, value, stored_axes(call, known_axes(call, axes)), keepdims=keepdims)
+    named = known_axes(call, axes)
+    if onnx == "ReduceMean" and dtype.is_floating and any(call.known_shape()[axis] == 0 for axis in named):
+        nothing = call.reduce("ReduceSum", value, stored_axes(call, named), keepdims=keepdims)
+        return call.emit("Div", nothing, call.scalar(0, dtype))  # NaN, for which onnxruntime has 0
+    return call.reduce(onnx, value, stored_axes(call, named), keepdims=keepdims)
 
 
 def _reduced_at_run_time(call: Call, value: str, dtype: DType, onnx: str) -> str:
@@ -116,4 +120,8 @@ def _one_after_another(call: Call, value: str, dtype: DType, onnx: str, axes: In
     (result,) = repeated(call, run_time_shape(call, axes.name).name, [(value, TensorType(dtype, None))], write)
     if call.attr("keep_dims"):
         return result
-    return call.emit("Squeeze", result, places.name)
+    # Squeeze of no axes is of all that have size 1
+    dropped = counted(call, 0, rank.scalar()).expanded(1).equals(places.expanded(0)).as_int()
+    kept = Ints(call, call.reduce("ReduceSum", dropped.name, [1])).equals(0)
+    sizes = call.emit("Compress", run_time_shape(call, result).name, kept.name, axis=0)
+    return call.emit("Reshape", result, sizes)

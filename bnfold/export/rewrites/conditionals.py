@@ -202,16 +202,19 @@ def _put(graph: Graph, merge: Node, value: str, found: Conditional) -> None:
     """The Merge as an alias of ``value``; its output 1 says which input came through."""
     if graph.readers(merge.tensor(1)) and _is_truth(graph, found.predicate):
         true_is = 1 if found.branches[found.merges.index(merge)][1].result == merge.inputs[1] else 0
+        chosen = found.predicate
+        if not true_is:
+            opposite = Node(graph.fresh_name(f"{merge.name}/opposite"), "LogicalNot", (chosen,))
+            chosen = graph.add(opposite).output
+            graph.types[chosen] = TensorType(BOOL, ())
         index = graph.add(
             Node(
                 graph.fresh_name(f"{merge.name}/index"),
                 "Cast",
-                (found.predicate,),
+                (chosen,),
                 {"SrcT": BOOL, "DstT": INT32, "Truncate": False},
             )
         )
-        if not true_is:
-            return
         graph.types[index.output] = TensorType(INT32, ())
         graph.redirect(merge.tensor(1), index.output)
     graph.replace(Node(merge.name, "Identity", (value,), {"T": merge.attrs["T"]}))
