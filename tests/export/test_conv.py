@@ -128,6 +128,15 @@ def test_conv3d_is_the_same(padding, stride):
     assert_lowers(build, {"x": random(2, 5, 7, 6, 3)}, {"x": random(1, 6, 8, 5, 3)}, shapes={"x": (None,) * 4 + (3,)})
 
 
+@pytest.mark.parametrize("shape", [(2, 6, 7, 8, 3), (None,) * 4 + (3,)], ids=str)
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize(("window", "strides"), [((1, 2, 1), (3, 4, 4)), ((2, 3, 2), (4, 1, 3))])
+def test_conv3d_is_the_same_when_its_kernel_is_shorter_than_its_strides(window, strides, padding, shape):
+    kernel = random(*window, 3, 4, seed=1)
+    build = lambda x: tf.nn.conv3d(x, kernel, [1, *strides, 1], padding)  # noqa: E731
+    assert_lowers(build, {"x": random(2, 6, 7, 8, 3)}, shapes={"x": shape}, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID", EXPLICIT], ids=str)
 @pytest.mark.parametrize("multiplier", [1, 3])
 @pytest.mark.parametrize("stride", [1, 2])

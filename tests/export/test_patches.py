@@ -36,6 +36,15 @@ def test_patches_of_volumes_are_the_same(padding):
     assert_lowers(patches, {"x": random(2, 5, 6, 7, 3, dtype=np.int32, high=99)}, shapes={"x": (None, 5, 6, 7, 3)})
 
 
+@pytest.mark.parametrize("shape", [(2, 6, 7, 8, 3), (None, 6, None, 8, 3), (None,) * 5])
+@pytest.mark.parametrize("sizes", [([1, 1, 2, 1, 1], [1, 3, 4, 4, 1]), ([1, 2, 3, 2, 1], [1, 4, 1, 3, 1])], ids=str)
+def test_patches_of_volumes_lie_in_the_middle_when_shorter_than_their_strides(sizes, shape):
+    def patches(x):
+        return raw.ExtractVolumePatches(input=x, ksizes=sizes[0], strides=sizes[1], padding="SAME")
+
+    assert_lowers(patches, {"x": random(2, 6, 7, 8, 3)}, shapes={"x": shape})
+
+
 @pytest.mark.parametrize("shape", [(None, 7, 8, 3), (None, None, None, 3)])
 def test_patches_are_the_same_when_there_is_no_image(shape):
     def patches(x):

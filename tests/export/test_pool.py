@@ -38,6 +38,13 @@ def test_pool3d_is_the_same(pool, padding, dynamic):
     )
 
 
+@pytest.mark.parametrize("pool", [tf.nn.max_pool3d, tf.nn.avg_pool3d])
+@pytest.mark.parametrize("shape", [(2, 6, 7, 8, 3), (None,) * 5], ids=str)
+@pytest.mark.parametrize(("window", "strides"), [((1, 2, 1), (3, 4, 4)), ((2, 3, 2), (4, 1, 3))])
+def test_pool3d_is_the_same_when_its_window_is_shorter_than_its_strides(pool, window, strides, shape):
+    assert_lowers(lambda x: pool(x, window, strides, "SAME"), {"x": random(2, 6, 7, 8, 3)}, shapes={"x": shape})
+
+
 def test_pool_is_global_when_its_window_is_the_image():
     model = assert_lowers(lambda x: tf.nn.avg_pool(x, (5, 7), 2, "VALID"), {"x": random(2, 5, 7, 3)})
     assert "GlobalAveragePool" in op_types(model)

@@ -23,6 +23,9 @@ class Windows:
     kernel, strides, rates : Ints
         What a window spans, how far it moves, and how far its places are apart.
     padding : {"SAME", "VALID"}
+    centred : bool
+        Where windows are shorter than their strides, does SAME leave out half of what lies between them at the start?
+        Of volumes alone it does.
     """
 
     sizes: Ints
@@ -30,6 +33,7 @@ class Windows:
     strides: Ints
     rates: Ints
     padding: str
+    centred: bool = False
 
     def of(self, call: Call, value: str, first: int, *, dtype: DType | None = None, fill: str = "") -> str:
         """``value`` with each axis, from ``first`` on, as two: which window, and where in the window.
@@ -40,8 +44,11 @@ class Windows:
         reach = (self.kernel - 1) * self.rates + 1
         axes = range(call.rank(0) - 2)
         total = Ints(call, [0 for _ in axes])
+        skipped = total
         if self.padding == "SAME":
-            total = ((self.sizes - 1) // self.strides * self.strides + reach - self.sizes).at_least(0)
+            total = (self.sizes - 1) // self.strides * self.strides + reach - self.sizes
+            skipped = (-total).at_least(0) // 2 if self.centred else skipped
+            total = total.at_least(0)
         before, rest = total // 2, [0] * (call.rank(0) - first - len(axes))
         pads = joined(call, [0] * first, before, rest, [0] * first, total - before, rest)
         if pads.known is None or pads.known.any():
@@ -49,7 +56,7 @@ class Windows:
         windows = (self.sizes + total - reach) // self.strides + 1
         for axis in axes:
             inside = counted(call, 0, self.kernel[axis]) * self.rates[axis]
-            places = counted(call, 0, windows[axis]).expanded(1) * self.strides[axis] + inside
+            places = counted(call, 0, windows[axis]).expanded(1) * self.strides[axis] + inside + skipped[axis]
             value = call.emit("Gather", value, places.name, axis=first + 2 * axis)
         return value
 
@@ -71,6 +78,7 @@ def lower_extract_patches(call: Call) -> str:
         _spatial(call.attr("strides"), call),
         _spatial(rates, call),
         call.attr("padding"),
+        centred=call.op == "ExtractVolumePatches",
     )
     value = windows.of(call, call.input(0), 1)
     value = call.transpose(value, [0, *range(1, 2 * count, 2), *range(2, 2 * count + 1, 2), 2 * count + 1])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bnfold.export.call import Call
-from bnfold.export.ints import Ints, joined, run_time_shape
+from bnfold.export.ints import LARGEST, Ints, joined, run_time_shape, sizes_of
 from bnfold.export.kernels import widening
 from bnfold.graph import DType
 
@@ -155,6 +155,29 @@ def lowest(dtype: DType) -> Any:
     return -np.inf if dtype.is_floating else np.iinfo(dtype.numpy or np.int64).min
 
 
+def _from_first_window(call: Call, value: str, window: Window) -> str:
+    """``value`` (N, C, spatial…) from where TensorFlow's first window begins.
+
+    In volumes, windows that are shorter than their strides lie in the middle of what SAME gives them: where less is
+    covered than there is, half of the rest comes before the first. In images all of it comes after the last.
+    """
+    reach = window.known_reach
+    if window.padding != "SAME" or len(window.kernel) != _VOLUME or reach is None:
+        return value
+    if all(stride - long < 2 for stride, long in zip(window.strides, reach, strict=True)):
+        return value
+    axes = [2, 3, 4] if is_channels_first(call) else [1, 2, 3]
+    size = sizes_of(call, 0, axes)
+    rest = size - (size - 1) // window.strides * window.strides - reach
+    skipped = rest.at_least(0) // 2
+    if skipped.known is not None and not skipped.known.any():
+        return value
+    return call.emit("Slice", value, skipped.name, call.ints([LARGEST] * _VOLUME), call.ints([2, 3, 4]))
+
+
+_VOLUME = 3
+
+
 def slide(call: Call, op: str, window: Window, inputs: Sequence[str], fill: Any = 0, **attrs: Any) -> str:
     """Emit ``op`` with ``window`` over ``inputs[0]`` (N, C, spatial…), padded as TensorFlow pads.
 
@@ -162,6 +185,7 @@ def slide(call: Call, op: str, window: Window, inputs: Sequence[str], fill: Any 
     kernel (O, I, spatial…).
     """
     sizes = spatial(call, call.known_shape(0))
+    inputs = [_from_first_window(call, inputs[0], window), *inputs[1:]]
     attrs |= window_attrs(window)
     if set(window.dilations) != {1}:
         attrs["dilations"] = list(window.dilations)

@@ -42,6 +42,7 @@ _FIXED: dict[str, dict[int, int]] = {
 def ranks_that_ops_imply(graph: Graph, kept: Set[str]) -> None:
     """Placeholders of unknown rank that go into such an op, alone or through others that keep the rank, get it."""
     del kept
+    _mend_volumes(graph)
     found = {tensor: rank for node in list(graph) for tensor, rank in _implied(graph, node)}
     if not found:
         return
@@ -51,6 +52,14 @@ def ranks_that_ops_imply(graph: Graph, kept: Set[str]) -> None:
         graph.types[tensor] = TensorType(graph.types[tensor].dtype, (None,) * rank)
     for tensor, known in infer_types(graph).items():
         graph.types[tensor] = more_specific(graph.types.get(tensor), known)
+
+
+def _mend_volumes(graph: Graph) -> None:
+    """TensorFlow's shape function forgets an axis of the patches of a volume whose sizes are not known."""
+    for node in graph:
+        shape = graph.shape_of(node.output) if node.op == "ExtractVolumePatches" else None
+        if shape is not None and len(shape) == 4:
+            graph.types[node.output] = TensorType(graph.types[node.output].dtype, (shape[0], None, *shape[1:]))
 
 
 def _implied(graph: Graph, node: Node) -> Iterator[tuple[str, int]]:
