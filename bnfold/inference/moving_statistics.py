@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from bnfold.graph import Graph, Node
+from bnfold.graph import Graph, Node, output_index
 from bnfold.inference.scalars import is_rate, known_scalar
 from bnfold.inference.variables import ASSIGNMENTS, TRANSPARENT, VARIABLE_OPS, source_of, variable_behind
 
@@ -20,6 +20,7 @@ SUMS = frozenset({"Add", "AddV2", "Sub", "AddN"})
 PRODUCTS = frozenset({"Mul", "RealDiv", "Div", "DivNoNan"})
 CHOICES = frozenset({"Merge", "RefMerge", "Select", "SelectV2"})
 REDUCTIONS = frozenset({"Mean", "Sum"})
+JOINS = frozenset({"Pack", "ConcatV2"})
 DEPTH = 24
 """How many ops of arithmetic an update may have; theirs have some five."""
 
@@ -227,6 +228,8 @@ class _Climb:
             return [replace(step, tensor=node.inputs[0], roots=step.roots + 1)]
         if node.op == "Square" or (node.op == "Mul" and self.are_one(*node.inputs)):
             return [replace(step, tensor=node.inputs[0], roots=step.roots - 1)]
+        if len(towers := _of_towers(self.graph, node)) > 1:
+            return [replace(step, tensor=tensor) for tensor in towers]
         if node.op in SUMS:
             terms = [t for t in node.inputs if self.graph.value(t) is None]
             sign = -1 if node.op == "Sub" else 1
@@ -244,3 +247,25 @@ def _reduces_a_statistic(graph: Graph, node: Node) -> bool:
     while source is not None and source.op in TRANSPARENT | CHOICES:
         source = graph.find_producer(source.inputs[-1] if source.op in CHOICES else source.inputs[0])
     return source is not None and source.op in REDUCTIONS
+
+
+def _of_towers(graph: Graph, node: Node) -> list[str]:
+    """The statistics that ``node`` puts together, if they are one of each tower: moments of one kind, of other data."""
+    if node.op in REDUCTIONS and (joined := graph.find_producer(node.inputs[0])) is not None and joined.op in JOINS:
+        node = joined
+    elif node.op not in SUMS or node.op == "Sub":
+        return []
+    sources = [source_of(graph, tensor) for tensor in node.inputs[: node.attrs.get("N", len(node.inputs))]]
+    kinds = {_kind(graph, tensor) for tensor in sources}
+    return sources if len(kinds) == 1 and None not in kinds else []
+
+
+def _kind(graph: Graph, tensor: str) -> tuple[object, ...] | None:
+    """What kind of moment ``tensor`` is: the output of a fused op, a mean of data, or a mean of squared differences."""
+    node = graph.find_producer(tensor)
+    if node is not None and node.op.startswith("FusedBatchNorm"):
+        return (node.op, output_index(tensor))
+    if node is None or node.op not in REDUCTIONS:
+        return None
+    reduced = graph.find_producer(node.inputs[0])
+    return (node.op, reduced is not None and reduced.op in ("SquaredDifference", "Square"))

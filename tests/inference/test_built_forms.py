@@ -382,6 +382,43 @@ def test_tower_is_bound_by_gamma_and_beta_when_only_its_twin_updates() -> None:
     assert any(reason.startswith("same gamma and beta as") for reason in evidence.values())
 
 
+MEANS: dict[str, Callable[[list[Any]], Any]] = {
+    "AddN": lambda moments: tf.add_n(moments) / 2.0,
+    "Add": lambda moments: 0.5 * (moments[0] + moments[1]),
+    "stack": lambda moments: tf.reduce_mean(tf.stack(moments), 0),
+    "concat": lambda moments: tf.reduce_mean(tf.concat([tf.expand_dims(m, 0) for m in moments], 0), 0),
+}
+
+
+@pytest.mark.parametrize("is_fused", [True, False], ids=["fused", "moments"])
+@pytest.mark.parametrize("mean_of", MEANS)
+def test_towers_are_bound_when_the_mean_of_their_moments_is_averaged(mean_of: str, is_fused: bool) -> None:
+    """Each tower normalises by its own part of the batch."""
+
+    def network(training: bool) -> Net:
+        x, hidden, moments = image(), [], []
+        for index, part in enumerate([x, x * 0.5 + 0.3]):
+            with v1.variable_scope("net", reuse=index > 0):
+                y = convolution(part)
+                gamma, beta = scale_and_shift(scope(y))
+                pop = moving(scope(y), "average_of_means", "average_of_variances")
+            if is_fused and training:
+                y, *batch = v1.nn.fused_batch_norm(y, gamma, beta, is_training=True)
+            else:
+                batch = list(tf.nn.moments(y, AXES))
+                y = tf.nn.batch_normalization(y, *(batch if training else pop), beta, gamma, 1e-3)
+            moments.append(batch)
+            hidden.append(y)
+        for average, of_towers in zip(pop, zip(*moments, strict=True), strict=True):
+            v1.assign_sub(average, 0.1 * (average - MEANS[mean_of](list(of_towers))))
+        return Net(x, head(tf.concat(hidden, 3)))
+
+    sample = sample_for(network)
+    inference = infer(source_of(network))
+    assert error_of(inference, sample, truth(network, sample)) < EXACT
+    assert [norm.variables["moving_mean"] for norm in inference.batch_norms] == ["net/average_of_means"] * 2
+
+
 def test_parameter_that_is_made_anew_for_each_input_stays_arithmetic() -> None:
     """Ones in the shape of the batch multiply gamma, as ``adjustment`` of tf.layers leaves them: no vector."""
 
