@@ -102,3 +102,16 @@ def test_branches_of_convolutions_meet_without_a_transpose():
     shapes = {"x": (None, None, None, 4)}
     model = assert_lowers(build, {"x": random(2, 5, 7, 4)}, {"x": random(1, 6, 8, 4)}, shapes=shapes)
     assert op_types(model).count("Transpose") <= 2
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_places_in_a_concatenation_are_the_same(dtype):
+    first, second = np.array([2, 3, 4], dtype), np.array([2, 5, 4], dtype)
+
+    def build(axis, a, b):
+        places = [tf.raw_ops.ConcatOffset(concat_dim=at, shape=[a, b, a]) for at in (axis, 1, -2)]
+        return [*(place for each in places for place in each), *tf.raw_ops.ConcatOffset(concat_dim=1, shape=[a, b])]
+
+    feeds = {"axis": np.array(1, np.int32), "a": first, "b": second}
+    assert_lowers(build, feeds)
+    assert_lowers(build, feeds, dynamic=True)

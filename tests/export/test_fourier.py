@@ -99,3 +99,40 @@ def test_half_transform_is_a_product_before_there_is_an_op():
 
     feeds = [{"values": x.ravel(), "shape": np.int32(x.shape)} for x in (random(3, 8), random(2, 3, 8))]
     assert_lowers(build, *feeds, dynamic=True, opsets=(13,), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", [17, 20])
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_transforms_are_the_same_when_the_rank_is_not_known(axes, opset):
+    name = f"{axes}d" if axes > 1 else ""
+    lengths = np.int32([2, 4, 6][3 - axes :])
+
+    def build(x, shape):
+        x = tf.reshape(x, shape)
+        there = getattr(tf.signal, f"fft{name}")(tf.cast(x, tf.complex64))
+        half = getattr(tf.signal, f"rfft{name}")(x, lengths)
+        back = getattr(tf.signal, f"ifft{name}")(there)
+        whole = [getattr(tf.signal, f"irfft{name}")(half * (1 + 2j), lengths + odd) for odd in (0, -1)]
+        results = [tf.math.real(half), tf.math.imag(there), tf.math.real(back), *whole]
+        return [part for result in results for part in (tf.shape(result), tf.reshape(result, [-1]))]
+
+    feeds = [{"x": random(48), "s": np.int32(shape)} for shape in ([2, 4, 6], [1, 2, 4, 6])]
+    assert_lowers(build, *feeds, dynamic=True, opsets=(opset,), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4])
+def test_cosine_transforms_are_the_same_when_sizes_are_not_known(kind):
+    def build(x):
+        return tf.signal.dct(x, type=kind), tf.signal.idct(x, type=kind)
+
+    feeds = [{"x": random(2, size)} for size in (8, 5)]
+    assert_lowers(build, *feeds, dynamic=True, rtol=1e-5, atol=1e-6)
+
+
+def test_half_transform_back_is_the_same_when_its_length_is_computed():
+    def build(a, b, length):
+        z = tf.complex(a, b)
+        return tf.signal.irfft(z), tf.signal.irfft(z, length), tf.signal.irfft2d(z)
+
+    feeds = [{"a": random(4, 5), "b": random(4, 5, seed=1), "length": np.int32([n])} for n in (8, 7, 2, 1)]
+    assert_lowers(build, *feeds, dynamic=True, rtol=1e-5, atol=1e-6)

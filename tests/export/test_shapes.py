@@ -256,3 +256,19 @@ def test_axes_of_an_unknown_rank_are_reversed_and_turned_as_is_computed():
         return [tf.ensure_shape(result, (None,) * 3) for result in results]
 
     assert_lowers(build, feeds, {**feeds, "a": np.int32(0)}, shapes={"s": (None,), "d": (None,)})
+
+
+def test_axes_of_an_unknown_rank_are_permuted():
+    """The order is computed, most often all axes backwards."""
+
+    def build(x, shape, order):
+        x = tf.reshape(x, shape)
+        z = tf.complex(x, -x)
+        results = [tf.transpose(x), tf.transpose(x, order), tf.math.imag(tf.transpose(z, order, conjugate=True))]
+        return [part for result in results for part in (tf.shape(result), tf.reshape(result, [-1]))]
+
+    asked = [([2, 3, 4], [2, 0, 1]), ([6, 4], [1, 0]), ([24], [0]), ([1, 2, 3, 4], [3, 0, -2, 1])]
+    feeds = [{"x": random(24), "s": np.int32(shape), "order": np.int32(order)} for shape, order in asked]
+    assert_lowers(build, *feeds, dynamic=True, opsets=(13, 18))
+    nothing = {"x": random(0), "s": np.int32([2, 0, 3]), "order": np.int32([2, 0, 1])}
+    assert_lowers(build, nothing, dynamic=True)

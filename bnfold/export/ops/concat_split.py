@@ -6,11 +6,11 @@ import numpy as np
 
 from bnfold.export.along import Along
 from bnfold.export.call import Call
-from bnfold.export.ints import Ints, input_ints, run_time_shape, size_of
+from bnfold.export.ints import Ints, counted, input_ints, run_time_shape, size_of
 from bnfold.export.ops.complex import from_end, is_complex
 from bnfold.export.placement import Follows
 from bnfold.export.table import ALL, COMPLEX, lowers
-from bnfold.graph.dtypes import STRING
+from bnfold.graph.dtypes import INT64, STRING
 
 ANY = (*ALL, *COMPLEX)
 
@@ -41,6 +41,20 @@ def _concat_along(call: Call, values: list[int], axis: Ints) -> str:
 
 def _along(call: Call, index: int, axis: Ints) -> Along:
     return Along(call, call.input(index), axis, extra=1 if is_complex(call, index) else 0)
+
+
+@lowers("ConcatOffset", dtypes=("int32", "int64"))
+def lower_concat_offset(call: Call) -> tuple[str, ...]:
+    """Where each of several tensors begins in the concatenation of them all, told by their shapes."""
+    shapes = [input_ints(call, index) for index in range(1, call.arity)]
+    rank, axis = size_of(call, 1, 0).scalar(), input_ints(call, 0).scalar()
+    along = counted(call, 0, rank).equals((axis < 0).where(axis + rank, axis))
+    offsets, before = [], shapes[0] * 0
+    for shape in shapes:
+        offsets.append(along.where(before, 0).name)
+        before = before + shape
+    dtype = call.out_dtype()
+    return tuple(offset if dtype == INT64 else call.cast(offset, dtype) for offset in offsets)
 
 
 @lowers("ParallelConcat", dtypes=ANY)

@@ -6,11 +6,14 @@ Large sizes, and those known only when the model runs, go to ONNX' DFT.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints, input_ints, joined, run_time_shape
 from bnfold.export.onnx_graph import part_dtype
+from bnfold.export.ops.complex import conjugate
 from bnfold.export.table import COMPLEX, FLOATS, lowers
 from bnfold.graph import Array, DType
 from bnfold.graph.dtypes import INT64
@@ -28,9 +31,8 @@ _LARGEST_ODD_PRODUCT = 2048
 @lowers("IFFT3D", dtypes=COMPLEX, axes=3, inverse=True)
 def lower_fft(call: Call) -> str:
     value, shape = call.input(0), call.shape(0)
-    if shape is None and call.fact("axes") == 1:
-        return _dft(call, value, -2, inverse=bool(call.fact("inverse")))
-    shape = call.known_shape(0)
+    if shape is None:
+        return _from_the_end(call, value, range(-2, -2 - call.fact("axes"), -1))
     for axis in range(len(shape) - call.fact("axes"), len(shape)):
         value = _along(call, value, axis, shape[axis])
     return value
@@ -70,7 +72,7 @@ def _pairs(matrix: Array) -> Array:
 def _mapped(call: Call, value: str, matrix: Array, rank: int, dtype: DType) -> str:
     """The pairs of the last axis (of ``rank``) mapped by ``matrix``."""
     keep = [0] * (rank - 1)
-    flat = call.emit("Reshape", value, call.ints([*keep, -1]))
+    flat = call.emit("Reshape", value, call.ints([*keep, matrix.shape[0]]))
     product = call.widened("MatMul", flat, call.constant(matrix.astype(dtype.numpy)), dtype=dtype)
     return call.emit("Reshape", product, call.ints([*keep, matrix.shape[1] // 2, 2]))
 
@@ -88,7 +90,7 @@ def _dft(call: Call, value: str, axis: int, *, inverse: bool = False, onesided: 
 @lowers("RFFT3D", dtypes=(*FLOATS, *COMPLEX), axes=3)
 def lower_rfft(call: Call) -> str:
     """The last axes are cut to the length asked for; of the last one half the frequencies are kept."""
-    if call.shape() is None and call.fact("axes") == 1:
+    if call.shape() is None:
         return _rfft_of_unknown_rank(call)
     rank, count = call.rank(), call.fact("axes")
     axes, length = list(range(rank - count, rank)), input_ints(call, 1)
@@ -108,10 +110,11 @@ def lower_rfft(call: Call) -> str:
 
 def _rfft_of_unknown_rank(call: Call) -> str:
     """By ONNX' DFT, which takes axes that are counted from the end."""
-    length = input_ints(call, 1)
-    value = call.emit("Slice", call.input(0), call.ints([0]), length.vector().name, call.ints([-1]))
-    if length.known is None or call.opset >= 17:
-        return _dft(call, call.unsqueeze(value, [-1]), -2, onesided=True)
+    length, count = input_ints(call, 1).vector(), call.fact("axes")
+    value = call.emit("Slice", call.input(0), call.ints([0] * count), length.name, call.ints(range(-count, 0)))
+    if length.known is None or count > 1 or call.opset >= 17:
+        half = _dft(call, call.unsqueeze(value, [-1]), -2, onesided=True)
+        return _from_the_end(call, half, range(-3, -2 - count, -1))
     matrix = _half_matrix(int(length.known[-1]), part_dtype(call.out_dtype()))
     product = call.emit("MatMul", value, call.constant(matrix))
     before = run_time_shape(call, value).entries(0, -1)
@@ -129,9 +132,11 @@ def _half_matrix(size: int, dtype: DType) -> Array:
 @lowers("IRFFT3D", dtypes=(*FLOATS, *COMPLEX), axes=3, inverse=True)
 def lower_irfft(call: Call) -> str:
     """Half the frequencies stand for all: those between the first and the middle one count twice."""
-    rank, count = call.rank(), call.fact("axes")
+    length, count = call.value(1), call.fact("axes")
+    if length is None or call.shape() is None:
+        return _irfft_at_run_time(call)
+    rank, length = call.rank(), length.astype(np.int64)
     axes = list(range(rank - count, rank))
-    length = call.constant_value(1, "length").astype(np.int64)
     size = int(length[-1])
     value = _cut(call, call.input(0), axes, joined(call, Ints(call, length[:-1]), [size // 2 + 1]))
     for position, axis in enumerate(axes[:-1]):
@@ -140,8 +145,28 @@ def lower_irfft(call: Call) -> str:
     twice = np.where((np.arange(len(waves)) == 0) | (2 * np.arange(len(waves)) == size), 1, 2)[:, None]
     matrix = np.stack([twice * waves.real, -twice * waves.imag], axis=1).reshape(-1, size)
     dtype = part_dtype(call.dtype())
-    flat = call.emit("Reshape", value, call.ints([*[0] * (rank - 1), -1]))
+    flat = call.emit("Reshape", value, call.ints([*[0] * (rank - 1), matrix.shape[0]]))
     return call.widened("MatMul", flat, call.constant(matrix.astype(dtype.numpy)), dtype=dtype)
+
+
+def _irfft_at_run_time(call: Call) -> str:
+    """The other half of the frequencies is the conjugate of the first, backwards from before the middle one."""
+    length, count = input_ints(call, 1).vector(), call.fact("axes")
+    size = length.entries(-1)
+    ends = joined(call, length.entries(0, -1), size // 2 + 1)
+    half = call.emit("Slice", call.input(0), call.ints([0] * count), ends.name, call.ints(range(-1 - count, -1)))
+    half = _from_the_end(call, half, range(-3, -2 - count, -1))
+    last = (size - 1) // 2
+    other = call.emit("Slice", half, last.name, call.ints([0]), call.ints([-2]), call.ints([-1]))
+    whole = call.emit("Concat", half, conjugate(call, other), axis=-2)
+    return call.emit("Gather", _dft(call, whole, -2, inverse=True), call.scalar(0, INT64), axis=-1)
+
+
+def _from_the_end(call: Call, value: str, axes: Iterable[int]) -> str:
+    """``value``, pairs of any rank, transformed along ``axes``, of which the last, -1, is that of the pairs."""
+    for axis in axes:
+        value = _dft(call, value, axis, inverse=bool(call.fact("inverse")))
+    return value
 
 
 def _cut(call: Call, value: str, axes: list[int], lengths: Ints) -> str:

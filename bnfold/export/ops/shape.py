@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.export.call import Call
-from bnfold.export.ints import Ints, counted, input_ints, joined, shape_of
+from bnfold.export.ints import Ints, counted, input_ints, joined, shape_of, strides_of
 from bnfold.export.ops.complex import conjugate, from_end, from_ends, is_complex
 from bnfold.export.placement import Drops, Expands, Permutes, Reshapes
 from bnfold.export.size import Size
@@ -67,6 +67,8 @@ def _transposed_at_run_time(call: Call) -> str:
 
     Position ``(i_0, i_1, …)`` of the result is found at ``Σ i_k · stride(permutation[k])``.
     """
+    if call.shape() is None:
+        return _transposed_of_unknown_rank(call)
     rank = call.rank()
     permutation, shape = input_ints(call, 1), shape_of(call)
     strides = joined(call, *(shape.entries(axis + 1).product().vector() for axis in range(rank)))
@@ -78,6 +80,18 @@ def _transposed_at_run_time(call: Call) -> str:
     return call.emit(
         "Gather", call.reshape(call.input(0), [-1, *([2] if is_complex(call) else [])]), source.name, axis=0
     )
+
+
+def _transposed_of_unknown_rank(call: Call) -> str:
+    """As above, from the places of all entries of the result: a matrix with one in each row."""
+    permutation, shape, pair = input_ints(call, 1), shape_of(call), [2] if is_complex(call) else []
+    target, steps = shape.take(permutation), strides_of(call, shape, None).take(permutation)
+    numbers = counted(call, 0, shape.product()).expanded(1)
+    places = numbers // strides_of(call, target, None).at_least(1) % target.at_least(1)
+    source = call.reduce("ReduceSum", (places * steps).name, [1])
+    taken = call.emit("Gather", call.reshape(call.input(0), [-1, *pair]), source, axis=0)
+    allowzero = 1 if call.opset >= 14 else None
+    return call.emit("Reshape", taken, joined(call, target, pair).name, allowzero=allowzero)
 
 
 @lowers("Squeeze", dtypes=(*ALL, *COMPLEX), placement=Drops(axes="squeeze_dims"))
