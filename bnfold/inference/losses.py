@@ -87,6 +87,21 @@ class _Losses:
             ends = node.op == "StopGradient" and node.name not in self.deep
             if ends or (readers and all(reader.name in self.stopped for reader in readers)):
                 self.stopped.add(node.name)
+        self.stopped |= self._made_of_targets()
+
+    def _made_of_targets(self) -> set[str]:
+        """What is computed from targets alone and ends in a loss: their discount, the softmax of a teacher."""
+        made = set(self.stopped)
+        for node in self.parts.order:
+            weighted = [name for tensor in node.inputs if (name := node_name(tensor)) in self.parts.weighted]
+            if weighted and node.name not in self.deep and all(name in made for name in weighted):
+                made.add(node.name)
+        ends = self.labelled | self.stopped
+        for node in reversed(self.parts.order):
+            readers = self.parts.readers(node)
+            if node.name in made and readers and all(reader.name in ends for reader in readers):
+                ends.add(node.name)
+        return ends & made
 
     def _reads_any(self, node: Node, names: set[str]) -> bool:
         return any(node_name(tensor) in names for tensor in node.inputs)

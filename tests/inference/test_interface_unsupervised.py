@@ -239,6 +239,23 @@ def values_of_actions_towards_a_target_net() -> None:
     train(tf.reduce_mean(tf.square(goal - tf.reduce_sum(values * tf.one_hot(action, 3), 1))), "now")
 
 
+@net("state:0", "values:0")
+def values_of_actions_towards_a_target_net_stopped_before_its_discount() -> None:
+    values = tf.identity(dense(tf.nn.relu(dense(features("state", 4), 6, "now/a")), 1, "now/b"), "values")
+    later = dense(tf.nn.relu(dense(features("next", 4), 6, "then/a")), 1, "then/b")
+    goal = floats("reward", None, 1) + 0.9 * tf.stop_gradient(later)
+    train(tf.reduce_mean(tf.square(goal - values)), "now")
+
+
+@net("x:0", "student:0")
+def student_of_a_teacher() -> None:
+    x = features()
+    student = tf.identity(dense(tf.nn.relu(dense(x, 5, "small/a")), 3, "small/b"), "student")
+    teacher = tf.stop_gradient(dense(tf.nn.relu(dense(x, 9, "large/a")), 3, "large/b"))
+    soft = tf.nn.softmax(teacher / 2.0)
+    train(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=soft, logits=student)), "small")
+
+
 @net("x:0", "mean:0 value:0")
 def actor_and_critic() -> None:
     hidden = tf.tanh(dense(features(), 6, "hidden"))
