@@ -115,3 +115,7 @@ def test_places_in_a_concatenation_are_the_same(dtype):
     feeds = {"axis": np.array(1, np.int32), "a": first, "b": second}
     assert_lowers(build, feeds)
     assert_lowers(build, feeds, dynamic=True)
+
+
+def test_what_is_empty_is_split():
+    assert_lowers(lambda x: [*tf.split(x, 2, 0), *tf.split(x, 3, -1)], {"x": random(0, 3)}, opsets=(13, 18))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from harness import assert_lowers, random
 
+from bnfold.errors import ExportError
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -110,3 +111,13 @@ def test_narrow_positions_are_gathered(dtype):
 def test_one_entry_of_each_row_is_gathered_when_all_axes_of_the_positions_are_of_the_batch():
     feeds = {"x": random(2, 3), "i": np.int32([2, 0])}
     assert_lowers(lambda x, i: tf.gather(x, i, axis=1, batch_dims=1), feeds, dynamic=True)
+
+
+@pytest.mark.parametrize("op", ["ScatterNd", "TensorScatterUpdate", "TensorScatterAdd"])
+def test_scatter_is_refused_when_it_leaves_out_indices_that_there_are_not(op):
+    def build(x):
+        given = {"indices": [[1], [9]], "updates": x[:2], "bad_indices_policy": "IGNORE"}
+        return getattr(tf.raw_ops, op)(**given, **({"shape": [4]} if op == "ScatterNd" else {"tensor": x}))
+
+    with pytest.raises(ExportError, match="leaves out indices"):
+        assert_lowers(build, {"x": random(4)})

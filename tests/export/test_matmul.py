@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from harness import assert_lowers, random
 
+from bnfold.errors import ExportError
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -88,3 +89,8 @@ def test_product_of_sparse_matrices_is_the_same(transpose_a, transpose_b):
     a, b = random(*((3, 2) if transpose_a else (2, 3))), random(*((4, 3) if transpose_b else (3, 4)), seed=1)
     assert_lowers(build, {"a": a * (a > 0), "b": b})
     assert_lowers(build, {"a": a * (a > 0), "b": b}, dynamic=True)
+
+
+def test_einsum_is_refused_when_its_result_has_an_axis_twice():
+    with pytest.raises(ExportError, match="names an axis of the result twice"):
+        assert_lowers(lambda x: tf.raw_ops.Einsum(inputs=[x], equation="i->ii"), {"x": random(3)})

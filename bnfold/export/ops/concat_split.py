@@ -73,6 +73,9 @@ def lower_split(call: Call) -> tuple[str, ...]:
         return tuple(along.whole(part, size) for part in split(call, along.value, 1, count))
     axis = int(array.reshape(()))
     stored = call.axis(axis, 1) if call.shape(1) is not None else from_end(call, axis, 1)
+    shape = call.shape(1)
+    if shape is not None and shape[axis] == 0:  # of which onnxruntime counts no parts
+        return call.emit_many("Split", call.input(1), call.ints([0] * count), axis=stored, outputs=count)
     return split(call, call.input(1), stored, count)
 
 

@@ -53,6 +53,9 @@ def complex_product(call: Call, x: str, y: str, product: Callable[[str, str], st
 def lower_einsum(call: Call) -> str:
     """The same notation in both, except that spaces mean nothing, and that in ONNX an ellipsis does not broadcast."""
     operands, equation = _spelt_out(call, call.attr("equation").replace(" ", ""))
+    result = equation.partition("->")[2].replace(".", "")
+    if len(set(result)) < len(result):
+        raise call.refusal(f"{equation!r} names an axis of the result twice")
     if not is_complex(call):
         return call.widened("Einsum", *operands, equation=equation)
     if call.arity == 1:

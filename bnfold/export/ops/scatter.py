@@ -109,6 +109,7 @@ def reduced_by_row(call: Call, how: Combination, flat: str, row: Ints, count: In
 @lowers("ScatterNd", dtypes=(*ALL, *COMPLEX))
 def lower_scatter_nd(call: Call) -> str:
     """Updates of the same place are added up."""
+    _refuse_to_ignore(call)
     dtype, shape = call.dtype(1), joined(call, input_ints(call, 2), [2] if is_complex(call, 1) else [])
     base = moved(call, "Expand", [call.scalar("" if dtype.name == "string" else 0, dtype), shape.name], dtype)
     if dtype.name in ("bool", "string"):
@@ -118,6 +119,7 @@ def lower_scatter_nd(call: Call) -> str:
 
 @lowers("TensorScatterUpdate", dtypes=(*ALL, *COMPLEX))
 def lower_tensor_scatter_update(call: Call) -> str:
+    _refuse_to_ignore(call)
     dtype = call.dtype()
     return moved(call, "ScatterND", [call.input(0), input_ints(call, 1).name, call.input(2)], dtype, values=(0, 2))
 
@@ -127,10 +129,16 @@ def lower_tensor_scatter_update(call: Call) -> str:
 @lowers("TensorScatterMax", how=LARGEST)
 @lowers("TensorScatterMin", how=SMALLEST)
 def lower_tensor_scatter(call: Call) -> str:
+    _refuse_to_ignore(call)
     updates, dtype = call.input(2), part_dtype(call.dtype())
     if call.op == "TensorScatterSub":
         updates = call.widened("Sub", call.scalar(0, dtype), updates, dtype=dtype)
     return combined(call, call.fact("how"), call.input(0), input_ints(call, 1), updates, dtype, _depth(call, 1))
+
+
+def _refuse_to_ignore(call: Call) -> None:
+    if call.attr("bad_indices_policy") == "IGNORE":
+        raise call.refusal("it leaves out indices that there are not, over which ONNX fails")
 
 
 def _depth(call: Call, index: int) -> int | None:
