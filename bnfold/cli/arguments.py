@@ -85,7 +85,9 @@ DataFrom = Annotated[
 ]
 Exact = Annotated[bool, typer.Option("--exact", help="Judge by the graph computed in float64.")]
 Layers = Annotated[bool, typer.Option("--layers", help="Compare layer by layer, and name the first that diverges.")]
-Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write the comparison as JUnit XML.")]
+Junit = Annotated[
+    Path | None, typer.Option("--junit", metavar="FILE", readable=False, help="Write the comparison as JUnit XML.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")]
 
 

@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 
 def convert(
     source: Source,
-    target: Annotated[Path, typer.Argument(help="The .onnx file to write, or .pb for the frozen inference graph.")],
+    target: Annotated[
+        Path, typer.Argument(readable=False, help="The .onnx file to write, or .pb for the frozen inference graph.")
+    ],
     inputs: Input = None,
     outputs: Output = None,
     set_values: Set = None,
@@ -80,11 +82,12 @@ def convert(
     exact: Exact = False,
     layers: Layers = False,
     certificate: Annotated[
-        Path | None, typer.Option("--certificate", metavar="FILE", help="Write the certificate as JSON too.")
+        Path | None,
+        typer.Option("--certificate", metavar="FILE", readable=False, help="Write the certificate as JSON too."),
     ] = None,
     junit: Junit = None,
     page: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write a report as one HTML page.")
+        Path | None, typer.Option("--report", metavar="FILE", readable=False, help="Write a report as one HTML page.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

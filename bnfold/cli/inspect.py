@@ -61,7 +61,8 @@ def inspect(
         Sort | None, typer.Option("--sort", help="Order of the batch norms; the graph's by default.")
     ] = None,
     page: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write the inspection as one HTML page.")
+        Path | None,
+        typer.Option("--html", metavar="FILE", readable=False, help="Write the inspection as one HTML page."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

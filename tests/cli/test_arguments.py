@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,25 @@ def test_functions_refuse_what_would_change_nothing(tmp_path: Path) -> None:
         bnfold.check(tmp_path / "net.onnx", outputs=["y"])
     with pytest.raises(ExportError, match="named twice"):
         bnfold.convert(tmp_path / "net.pb", tmp_path / "net.pb")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("convert", "absent", "FILE.onnx"),
+        *(("convert", "absent", "net.onnx", option, "FILE") for option in ("--certificate", "--junit", "--report")),
+        ("inspect", "absent", "--html", "FILE"),
+        ("check", "absent", "absent.onnx", "--junit", "FILE"),
+    ],
+)
+def test_what_is_written_need_not_be_readable(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that may be written only, ``/dev/stderr`` of somebody else's terminal."""
+    for name in ("FILE", "FILE.onnx"):
+        (tmp_path / name).write_text("what was there")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.R_OK)
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 3, result.output
+    assert "absent" in result.stderr
