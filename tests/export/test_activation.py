@@ -45,6 +45,11 @@ def test_relu_is_the_same_when_integer(dtype):
     assert_lowers(tf.nn.relu6, {"x": x})
 
 
+def test_relu_of_what_is_never_negative_is_no_node():
+    x = np.array([0, 1, 2**64 - 1], np.uint64)
+    assert op_types(assert_lowers(lambda x: tf.nn.relu(x) + x, {"x": x})) == ["Add"]
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_activation_is_not_lost_on_what_is_not_a_number(dtype):
     x = np.array([np.inf, -np.inf, 1e4, -1e4], dtype)

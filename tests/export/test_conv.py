@@ -82,6 +82,7 @@ def test_conv2d_keeps_its_dtype(dtype):
     build = conv2d(random(3, 3, 4, 5, seed=1, dtype=dtype))
     tolerance = {np.float64: 2e-6, np.float16: 4e-3}.get(dtype, 2e-2)
     assert_lowers(build, {"x": random(2, 7, 6, 4, dtype=dtype)}, rtol=tolerance, atol=tolerance)
+    assert_lowers(build, {"x": random(2, 7, 6, 4, dtype=dtype)}, dynamic=True, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])

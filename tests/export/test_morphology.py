@@ -34,6 +34,16 @@ def test_dilation_keeps_its_dtype(dtype):
     assert_lowers(lambda x, w: tf.nn.dilation2d(x, w, [1] * 4, "SAME", "NHWC", [1] * 4), {"x": x, "w": weights})
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32])
+def test_sums_wrap_when_they_are_too_large_for_the_dtype(dtype):
+    info = np.iinfo(dtype)
+    x = np.random.default_rng(0).integers(info.min, info.max, (2, 5, 6, 3), dtype, endpoint=True)
+    weights = np.random.default_rng(1).integers(info.min, info.max, (2, 3, 3), dtype, endpoint=True)
+    assert_lowers(lambda x: tf.nn.dilation2d(x, weights, [1, 2, 1, 1], "SAME", "NHWC", [1, 1, 2, 1]), {"x": x})
+    build = lambda x, w: tf.nn.dilation2d(x, w, [1] * 4, "SAME", "NHWC", [1] * 4)  # noqa: E731
+    assert_lowers(build, {"x": x, "w": weights}, dynamic=True)
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize(("stride", "rate"), [(1, 1), (2, 1), (1, 2), (3, 2)])
 @pytest.mark.parametrize("dtype", [np.float32, np.int16, np.uint8])

@@ -34,6 +34,17 @@ def test_padding_is_the_same_whatever_the_dtype(dtype):
         assert_lowers(lambda x: tf.pad(x, [[1, 1], [2, 1]], "SYMMETRIC"), {"x": x})
 
 
+@pytest.mark.parametrize("mode", ["REFLECT", "SYMMETRIC"])
+@pytest.mark.parametrize("amount", [1, 2])
+def test_padding_mirrors_complex_numbers(mode, amount):
+    def build(x, y):
+        padded = tf.pad(tf.complex(x, y), [[0, amount], [amount, 1]], mode)
+        return tf.math.real(padded), tf.math.imag(padded)
+
+    assert_lowers(build, {"x": random(3, 4), "y": random(3, 4, seed=1)})
+    assert_lowers(build, {"x": random(3, 4), "y": random(3, 4, seed=1)}, dynamic=True)
+
+
 def test_padding_of_an_image_needs_no_transpose():
     def build(x):
         y = tf.nn.conv2d(x, random(1, 1, 4, 4), 1, "SAME")

@@ -17,6 +17,8 @@ from bnfold.graph.dtypes import FLOAT64, INT64
 @lowers("Elu", dtypes=FLOATS, placement=FOLLOWS, onnx="Elu")
 @lowers("Softsign", dtypes=FLOATS, placement=FOLLOWS, onnx="Softsign")
 def lower_activation(call: Call) -> str:
+    if call.op == "Relu" and call.dtype().name.startswith("uint"):
+        return call.input(0)
     if call.op == "Relu" and call.dtype() == INT64:
         return call.emit("Max", call.input(0), call.scalar(0, INT64))
     return _activation(call, call.fact("onnx"))

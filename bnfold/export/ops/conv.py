@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bnfold.export.call import Call
-from bnfold.export.carry import selected
+from bnfold.export.carry import moved, selected
 from bnfold.export.ints import counted, joined, run_time_shape, sizes_of
 from bnfold.export.ops.window import channel_axis, channels, slide, window_of
 from bnfold.export.placement import SPATIAL
@@ -42,7 +42,8 @@ def _without_groups(call: Call, kernel: str, rank: int) -> str:
     takes, gives = (sizes_of(call, 1, [axis]) for axis in (rank - 2, rank - 1))
     have = sizes_of(call, 0, [channel_axis(call)])
     groups = have // takes
-    repeated = call.emit("Tile", kernel, joined(call, 1, groups, [1] * (rank - 2)).name)
+    times = joined(call, 1, groups, [1] * (rank - 2))
+    repeated = moved(call, "Tile", [kernel, times.name], call.dtype(1))
     group_of_output = counted(call, 0, gives.scalar()) * groups // gives
     group_of_channel = counted(call, 0, have.scalar()) // takes
     ours = group_of_output.expanded(1).equals(group_of_channel.expanded(0))

@@ -21,7 +21,7 @@ _FAR_BELOW = -(2**48)
 def lower_dilation(call: Call) -> str:
     """The largest, over the window, of image plus filter: one shifted sum for each place in the filter.
 
-    Integers are widened, so that what stands for padding stays below all sums.
+    Integers are widened, so that what stands for padding stays below all sums; these wrap first, as TensorFlow's do.
     """
     height, width, _ = call.known_shape(1)
     if height is None or width is None:
@@ -32,7 +32,7 @@ def lower_dilation(call: Call) -> str:
     value = call.input(0) if wide == dtype else call.cast(call.input(0), wide)
     value = _padded(call, value, window, call.scalar(-np.inf if wide.is_floating else _FAR_BELOW, wide))
     sums = [
-        call.widened("Add", _shifted(call, value, window, row, column), _weight(call, row, column), dtype=wide)
+        _sum(call, _shifted(call, value, window, row, column), _weight(call, row, column))
         for row in range(height)
         for column in range(width)
     ]
@@ -45,6 +45,16 @@ def _wide(call: Call) -> DType:
     return call.wide_dtype("Max", call.dtype()) if call.dtype().is_floating else INT64
 
 
+def _sum(call: Call, value: str, weight: str) -> str:
+    wide, filters = _wide(call), call.value(1)
+    total = call.widened("Add", value, weight, dtype=wide)
+    if wide != INT64 or (filters is not None and not filters.any()):
+        return total
+    wrapped = call.cast(call.cast(total, call.dtype()), wide)
+    is_padding = call.emit("Less", value, call.scalar(_FAR_BELOW // 2, wide))
+    return call.emit("Where", is_padding, value, wrapped)
+
+
 def _by_windows(call: Call) -> str:
     """The same where the shape of the filter is not known: all windows at once, and their largest sums."""
     dtype, wide = call.dtype(), _wide(call)
@@ -54,7 +64,7 @@ def _by_windows(call: Call) -> str:
     fill = call.scalar(-np.inf if wide.is_floating else _FAR_BELOW, wide)
     value = places.of(call, call.cast(call.input(0), wide), 2, dtype=wide, fill=fill)
     weights = call.unsqueeze(call.transpose(call.cast(call.input(1), wide), [2, 0, 1]), [1, 3])
-    sums = call.widened("Add", value, weights, dtype=wide)
+    sums = _sum(call, value, weights)
     return call.cast(call.reduce("ReduceMax", sums, [3, 5]), dtype)
 
 

@@ -44,7 +44,7 @@ def _feeds_max_pool(call: Call, tensor: str) -> bool:
     )
 
 
-@lowers("MirrorPad", dtypes=(*NUMBERS, "bool"), placement=PADS)
+@lowers("MirrorPad", dtypes=(*NUMBERS, *COMPLEX, "bool"), placement=PADS)
 def lower_mirror_pad(call: Call) -> str:
     """REFLECT leaves out the border itself, as ONNX does; SYMMETRIC repeats it, which for one step is ONNX' edge."""
     if call.attr("mode") == "REFLECT":

@@ -16,7 +16,7 @@ from bnfold.export.table import lowers
 from bnfold.graph import DType
 from bnfold.graph.dtypes import FLOAT32
 
-_DTYPES = ("uint8", "int32", "int64", "float16", "float32", "float64")
+_DTYPES = ("uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 
 
 @lowers("ImageProjectiveTransformV2", "ImageProjectiveTransformV3", dtypes=_DTYPES)
