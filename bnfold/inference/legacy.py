@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bnfold.graph import Graph, Node
+from bnfold.inference.beams import follow_beams
 
 GLOBAL_NORMALIZATION = frozenset({"BatchNormWithGlobalNormalization", "_BatchNormWithGlobalNormalization"})
 
 
 def modernise(graph: Graph) -> Graph:
-    """``BatchNormWithGlobalNormalization`` (removed at GraphDef version 9) as ``FusedBatchNormV3``.
+    """``GatherTree`` as a loop; ``BatchNormWithGlobalNormalization`` (removed at version 9) as ``FusedBatchNormV3``.
 
         y = (x − mean) / sqrt(variance + variance_epsilon) · gamma + beta
 
     Without ``scale_after_normalization`` gamma is read but not used.
     https://www.tensorflow.org/api_docs/python/tf/raw_ops/BatchNormWithGlobalNormalization
     """
+    graph = follow_beams(graph)
     old = [node for node in graph if node.op in GLOBAL_NORMALIZATION]
     if not old:
         return graph
