@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
@@ -15,8 +14,8 @@ from bnfold.blame import blame
 from bnfold.calls import Observer
 from bnfold.conversion import Conversion
 from bnfold.errors import InferenceError, OutputsDifferError, VerificationError
-from bnfold.graph import node_name, tensor_name
 from bnfold.options import CheckOptions, ExportOptions, ReadingKeywords, SourceKeywords, SourceOptions
+from bnfold.provenance import credited, named_by, said_of, written_by_bnfold
 from bnfold.results import Inspection, Report, SourceSummary
 from bnfold.target import Target, require_apart
 
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
     import onnx
     from typing_extensions import Unpack
 
-    from bnfold.graph.stages import Endpoint, InferenceGraph, Note, SourceModel
+    from bnfold.graph.stages import Note
     from bnfold.samples import Data
-    from bnfold.verify import CheckReport, OnnxModel
+    from bnfold.verify import CheckReport
 
 
 def convert(
@@ -226,7 +225,7 @@ def check(
         if options != SourceOptions():
             raise ValueError("the file says how its source is read; to read it otherwise, pass source and model")
         model = Path(source)
-        source, origin = _written_by_bnfold(model)
+        source, origin = written_by_bnfold(model)
         options = origin.options
     candidate = OnnxModel(model)
     loaded = stages.run("load", lambda: calls.load(source, options))
@@ -235,8 +234,8 @@ def check(
             f"{loaded.label} has changed since {model} was made from it",
             hint="convert it again, or compare all the same: bnfold check SOURCE MODEL.onnx",
         )
-    asked, options = options, _named_by(candidate, loaded, options)
-    reference = stages.run("infer", lambda: _credited(calls.infer(loaded, options), asked))
+    asked, options = options, named_by(candidate, loaded, options)
+    reference = stages.run("infer", lambda: credited(calls.infer(loaded, options), asked))
     certified = certificate or (metadata.certificate(candidate.proto) if origin is not None else None)
 
     def compare() -> CheckReport:
@@ -244,7 +243,7 @@ def check(
         made = metadata.export_options(candidate.proto)
         report = calls.verify(reference, model, comparison, made=made, fates=fates, progress=stages.compared)
         if certified is None:
-            said = _said_of(metadata.certificate(candidate.proto), loaded, model_fingerprint(candidate))
+            said = said_of(metadata.certificate(candidate.proto), loaded, model_fingerprint(candidate))
             return replace(report, outdated=said)
         broken = mismatches(certified, source=loaded.fingerprint, model=model_fingerprint(candidate), report=report)
         return replace(report, equal=report.equal and not broken, problems=report.problems + tuple(broken))
@@ -316,62 +315,6 @@ def _refuse_warnings(notes: tuple[Note, ...]) -> None:
             "; ".join(note.message for note in warnings),
             hint="without --strict this is a warning",
         )
-
-
-def _written_by_bnfold(path: Path) -> tuple[Path, metadata.Origin]:
-    """The source of the model at ``path``, and how it was read, from the file's metadata."""
-    from bnfold.verify import OnnxModel
-
-    origin = metadata.origin(OnnxModel(path).proto)
-    if origin.path is None:
-        raise VerificationError(f"{path} was made from an object in memory", hint="bnfold.check(object, model)")
-    places = (Path(origin.path), path.parent / origin.path)
-    if (source := next((place for place in places if _exists(place)), None)) is None:
-        raise VerificationError(
-            f"the source of {path}, {origin.path}, is not there any more",
-            hint="bnfold check SOURCE MODEL.onnx names the source by hand",
-        )
-    return source, origin
-
-
-def _said_of(certified: Mapping[str, Any] | None, source: SourceModel, model: str) -> tuple[str, ...]:
-    """What the certificate in a file says that is not so of the source that the user named, or of the file."""
-    said = []
-    if certified is not None and certified.get("source_sha256") != source.fingerprint:
-        said.append(f"{source.label} is not the source that the file was made from, or has changed since")
-    if certified is not None and certified.get("model_sha256") != model:
-        said.append("the model has been changed since it was written")
-    return tuple(said)
-
-
-def _exists(source: Path) -> bool:
-    """Whether ``source`` is a file, a folder or the prefix of a checkpoint."""
-    return os.path.exists(source) or os.path.exists(f"{source}.index")
-
-
-def _named_by(model: OnnxModel, source: SourceModel, options: SourceOptions) -> SourceOptions:
-    """``options`` with the inputs and outputs that ``model`` names, where ``source`` has tensors of these names."""
-    inputs = [tensor_name(value.name) for value in model.inputs]
-    outputs = [tensor_name(value.name) for value in model.outputs]
-    if options.inputs is None and all(node_name(name) in source.graph for name in inputs):
-        options = replace(options, inputs=dict.fromkeys(inputs))
-    if options.outputs is None and all(node_name(name) in source.graph for name in outputs):
-        options = replace(options, outputs=outputs)
-    return options
-
-
-def _credited(reference: InferenceGraph, asked: SourceOptions) -> InferenceGraph:
-    """``reference`` with the file given as the reason for the inputs and outputs that the user did not name."""
-
-    def by_file(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-        return tuple(
-            replace(each, reason="named by the file") if each.reason == "named by the user" else each
-            for each in endpoints
-        )
-
-    inputs = reference.inputs if asked.inputs is not None else by_file(reference.inputs)
-    outputs = reference.outputs if asked.outputs is not None else by_file(reference.outputs)
-    return replace(reference, inputs=inputs, outputs=outputs)
 
 
 def _versions() -> dict[str, str]:
