@@ -98,14 +98,23 @@ class FusedBinder:
         return Bound(names[0], "already wired") if len(names) == 1 else None
 
     def shared(self, node: Node) -> tuple[Bound, Bound] | None:
-        """By a bound batch norm that has the same gamma and beta: another tower, or another call of the layer."""
+        """By a bound batch norm that has the same gamma and beta: another tower, or another call of the layer.
+
+        Raises
+        ------
+        InferenceError
+            When other statistics lie beside gamma and beta: one norm for each domain, perhaps.
+        """
         own = self.parameters(node)
         twin = next((name for name in self.bound if own and self.parameters(self.forward[name]) == own), None)
         if twin is None:
             return None
-        mean, variance = self.bound[twin]
         evidence = f"same gamma and beta as {self.name_of(twin)}"
-        return Bound(mean.variable, evidence), Bound(variance.variable, evidence)
+        mean, variance = (Bound(bound.variable, evidence) for bound in self.bound[twin])
+        if (pair := self.beside(node)) is not None:
+            for word, bound, other in zip(("mean", "variance"), (mean, variance), pair, strict=True):
+                agree(self.name_of(node.name), word, [bound, other])
+        return mean, variance
 
     def parameters(self, node: Node) -> tuple[str, ...]:
         return variables_behind(self.forward, node.inputs[GAMMA]) + variables_behind(self.forward, node.inputs[BETA])

@@ -96,6 +96,27 @@ def test_evidence_conflicts_when_update_and_wiring_disagree() -> None:
     assert caught.value.hint
 
 
+def test_evidence_conflicts_when_a_twin_and_the_scope_disagree() -> None:
+    """One gamma and beta, but statistics for each domain, of which the graph moves those of the first alone."""
+
+    def network(training: bool) -> Net:
+        x = image()
+        hidden = convolution(x)
+        with v1.variable_scope("bn"):
+            gamma, beta = scale_and_shift(7)
+            pop = moving(7, "first_mean", "first_var")
+            moving(7)
+            first, *batch = v1.nn.fused_batch_norm(hidden, gamma, beta, is_training=True)
+            for average, moment in zip(pop, batch, strict=True):
+                v1.assign_sub(average, 0.1 * (average - moment))
+            second, *_ = v1.nn.fused_batch_norm(tf.tanh(hidden), gamma, beta, is_training=True)
+        return Net(x, head(first * second))
+
+    with pytest.raises(InferenceError, match=r"conflicts: bn/first_mean .same gamma .*; bn/moving_mean") as caught:
+        infer(source_of(network))
+    assert caught.value.hint
+
+
 def without_updates(names: tuple[str, str], channels_of: int | None = None, parameters: bool = True) -> Network:
     """Training-mode op whose statistics nothing updates; variables called ``names`` lie beside gamma and beta."""
 
