@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from onnx import ModelProto, helper
 
@@ -10,7 +10,7 @@ from bnfold.errors import ExportError
 from bnfold.export.bodies import with_bodies
 from bnfold.export.half import in_half_precision
 from bnfold.export.interface import declare_input, declare_outputs, exported_names, unknown_name
-from bnfold.export.layout import choose
+from bnfold.export.layout import Layouts, choose
 from bnfold.export.lowered import Lowered
 from bnfold.export.onnx_types import complete
 from bnfold.export.rewrites import all_rewrites
@@ -106,7 +106,10 @@ def lower(
     needed = graph.pruned(outputs)
     check_lowerings((node for node in needed if node.name not in given), graph, opset)
 
-    scope = Scope("bnfold", needed, choose(needed, outputs, images_first=images_first), opset=opset)
+    layouts = choose(needed, outputs, images_first=images_first)
+    if not isinstance(layout, str):
+        _refuse_no_images(endpoints, images_first, layouts)
+    scope = Scope("bnfold", needed, layouts, opset=opset)
     scope.exported = names
     for endpoint in inference.inputs:
         declare_input(scope, endpoint)
@@ -126,6 +129,17 @@ def _images_first(endpoints: Sequence[Endpoint], layout: str | Mapping[str, str]
         if tensor_name(name) not in by_name:
             raise unknown_name(name, by_name)
     return {by_name[tensor_name(name)] for name, value in chosen.items() if value == "nchw"}
+
+
+def _refuse_no_images(endpoints: Sequence[Endpoint], images_first: Container[str], layouts: Layouts) -> None:
+    """Refuse a layout for what was named and is no image."""
+    for endpoint in endpoints:
+        changed = layouts.stored.get(endpoint.tensor) or layouts.wanted.get(endpoint.tensor)
+        if endpoint.tensor in images_first and changed is None:
+            raise ExportError(
+                f"{endpoint.name} is no image: no convolution, pool or resize has an order for its axes",
+                hint="leave its layout out",
+            )
 
 
 def check_lowerings(nodes: Iterable[Node], graph: Graph, opset: int) -> None:

@@ -24,12 +24,14 @@ def exported_names(endpoints: Iterable[Endpoint], rename: Mapping[str, str]) -> 
     Raises
     ------
     ExportError
-        When an old name is none of theirs, or two get the same name.
+        When an old name is none of theirs, or two get the same name, or one an empty name.
     """
     wanted = {tensor_name(old): new for old, new in rename.items()}
     names = {endpoint.tensor: wanted.pop(tensor_name(endpoint.name), endpoint.name) for endpoint in endpoints}
     for name in wanted:
         raise unknown_name(name, names.values())
+    if old := next((tensor for tensor, name in names.items() if not name), None):
+        raise ExportError(f"{old} would have no name", hint="give it one: OLD=NEW")
     if len(set(names.values())) < len(names):
         raise ExportError(
             f"two inputs or outputs would have the same name: {', '.join(names.values())}",

@@ -49,6 +49,8 @@ def read_message(path: Path, module: str, name: str, *, what: str) -> Any:
     LoadError
         When it is neither; ``what`` says in the message what was expected.
     """
+    if path.stat().st_size > _MOST_BYTES:
+        raise LoadError(f"{path.name} is not {what}: it has more than 2 GiB", hint="no message of protobuf is so long")
     data = path.read_bytes()
     if not data:
         raise LoadError(f"{path.name} is empty", hint="the file was not copied whole; copy it again")

@@ -38,7 +38,8 @@ class InputRange:
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dtype: np.dtype) -> Array:
         if math.prod(shape) > MOST_ELEMENTS:
             raise VerificationError(
-                f"an input of shape {list(shape)} is too large to be run", hint="give a smaller one: --input NAME=SHAPE"
+                f"an input of shape {list(shape)} is too large to be run",
+                hint="fewer --samples, or a smaller --input NAME=SHAPE",
             )
         if self.kind == "bool":
             return rng.integers(0, 2, shape).astype(bool)

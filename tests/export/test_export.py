@@ -57,9 +57,9 @@ def assert_renamed(rename):
     return model
 
 
-@pytest.mark.parametrize("rename", [{"first": "y"}, {"x": "second:0"}])
+@pytest.mark.parametrize("rename", [{"first": "y"}, {"x": "second:0"}, {"x": ""}])
 def test_rename_is_refused_when_it_names_nothing_or_twice_the_same(rename):
-    with pytest.raises(ExportError, match=r"is no input or output|two inputs or outputs"):
+    with pytest.raises(ExportError, match=r"is no input or output|two inputs or outputs|would have no name"):
         assert_renamed(rename)
 
 
@@ -85,6 +85,15 @@ def test_no_transpose_is_left_when_layout_is_nchw():
 def test_layout_is_nchw_for_the_input_alone_when_asked():
     model = export(inference_graph(network, IMAGE), layout={"x": "nchw"})
     assert op_types(model) == ["Conv", "Relu", "Conv", "Relu", "Transpose"]
+
+
+@pytest.mark.parametrize("name", ["x", "y:0"])
+def test_layout_is_refused_when_what_it_names_is_no_image(name):
+    inference = inference_graph(lambda x: tf.matmul(x, np.ones((4, 3), np.float32), name="y"), {"x": random(2, 4)})
+    with pytest.raises(ExportError, match="is no image") as refused:
+        export(inference, layout={name: "nchw"})
+    assert refused.value.hint
+    assert op_types(export(inference, layout="nchw")) == op_types(export(inference))
 
 
 def test_outputs_that_no_convolution_stores_are_as_tensorflow_has_them_when_layout_is_nchw():

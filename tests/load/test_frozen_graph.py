@@ -87,3 +87,11 @@ def test_file_is_refused_when_it_is_no_graph(tmp_path, content):
     with pytest.raises(LoadError, match=r"graph\.pb is") as refusal:
         load(tmp_path / "graph.pb")
     assert refusal.value.hint
+
+
+def test_file_is_refused_before_it_is_read_when_no_proto_is_so_long(tmp_path):
+    with (tmp_path / "net.pb").open("wb") as file:
+        file.truncate(1 << 36)  # a hole, that takes no room
+    with pytest.raises(LoadError, match="more than 2 GiB") as refusal:
+        load(tmp_path / "net.pb")
+    assert refusal.value.hint
