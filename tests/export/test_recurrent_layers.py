@@ -143,3 +143,30 @@ def test_recurrent_layer_stays_a_loop_when_it_is_of_doubles():
         return tf.while_loop(lambda i, h: i < 6, step, [0, tf.zeros([2, 5], tf.float64)])[1]
 
     assert recurrent_nodes(assert_lowers(build, {"x": random(6, 2, 4, dtype=np.float64)})) == ["Loop"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "bias", "node"),
+    [(5, random(5, seed=3), "RNN"), (5, random(1, seed=3), "RNN"), (1, random(5, seed=3), "Loop")],
+    ids=["whole", "one bias", "one column"],
+)
+def test_plain_layer_is_a_node_when_its_kernel_has_a_column_for_each_unit(columns, bias, node):
+    """One bias may go with all units; one column that is broadcast has no place in ONNX."""
+    kernel, recurrent_kernel = random(4, columns, seed=1) / 3, random(5, 5, seed=2) / 3
+
+    def build(x):
+        rows = tf.TensorArray(tf.float32, size=6).unstack(x)
+
+        def body(i, h):
+            return i + 1, tf.tanh(rows.read(i) @ kernel + h @ recurrent_kernel + bias)
+
+        return tf.while_loop(lambda i, h: i < 6, body, [0, tf.zeros([2, 5])])[1]
+
+    model = assert_lowers(build, {"x": random(6, 2, 4)}, rtol=1e-5, atol=1e-5)
+    assert recurrent_nodes(model) == [node]
+
+
+def test_lstm_is_a_node_when_all_gates_have_one_bias(monkeypatch):
+    monkeypatch.setitem(globals(), "BIAS", random(1, seed=4))
+    model = assert_lowers(lstm_by_hand, {"x": random(6, 2, 4)}, dynamic=True, rtol=1e-5, atol=1e-5)
+    assert recurrent_nodes(model) == ["LSTM"]

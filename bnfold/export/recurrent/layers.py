@@ -89,6 +89,8 @@ def _weights(cell: Cell) -> Weights | None:
     inputs: dict[str, Array] = {}
     for leaf in leaves:
         parts = [_matrix(gate, leaf, width) for gate in cell.gates]
+        if any(part is not None and part.shape[1] != width for part in parts):
+            return None  # one column, that is broadcast
         size = next(part.shape[0] for part in parts if part is not None)
         inputs[leaf] = np.concatenate([np.zeros((width, size)) if p is None else p.T for p in parts])
     if not inputs or any(cell.hidden in gate.diagonals for gate in cell.gates):
