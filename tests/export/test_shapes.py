@@ -272,3 +272,12 @@ def test_axes_of_an_unknown_rank_are_permuted():
     assert_lowers(build, *feeds, dynamic=True, opsets=(13, 18))
     nothing = {"x": random(0), "s": np.int32([2, 0, 3]), "order": np.int32([2, 0, 1])}
     assert_lowers(build, nothing, dynamic=True)
+
+
+def test_images_are_flattened_when_there_is_none():
+    def build(x):
+        return tf.reshape(tf.nn.relu(x), tf.stack([tf.shape(x)[0], -1]))
+
+    feeds = [{"x": random(*shape)} for shape in ((2, 3, 4, 5), (0, 3, 4, 5), (1, 6, 1, 2))]
+    model = assert_lowers(build, *feeds, dynamic=True, opsets=(13, 18))
+    assert op_types(model) == ["Relu", "Flatten"]

@@ -22,7 +22,10 @@ def lower_reshape(call: Call) -> str:
             return call.input(0)
         sizes = [-1 if size is None else size for size in call.per_out_axis(shape)]
         return call.reshape(call.input(0), [*sizes, *pair])
-    if (copied := _copied_sizes(call)) is not None:
+    copied = _copied_sizes(call)
+    if copied == [0, -1] and not pair:
+        return call.emit("Flatten", call.input(0), axis=1)  # of an empty batch onnxruntime's Reshape resolves no -1
+    if copied is not None:
         return call.emit("Reshape", call.input(0), call.ints([*copied, *pair]))
     allowzero = 1 if call.opset >= 14 else None
     asked = input_ints(call, 1)
