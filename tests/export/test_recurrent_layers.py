@@ -164,9 +164,3 @@ def test_plain_layer_is_a_node_when_its_kernel_has_a_column_for_each_unit(column
 
     model = assert_lowers(build, {"x": random(6, 2, 4)}, rtol=1e-5, atol=1e-5)
     assert recurrent_nodes(model) == [node]
-
-
-def test_lstm_is_a_node_when_all_gates_have_one_bias(monkeypatch):
-    monkeypatch.setitem(globals(), "BIAS", random(1, seed=4))
-    model = assert_lowers(lstm_by_hand, {"x": random(6, 2, 4)}, dynamic=True, rtol=1e-5, atol=1e-5)
-    assert recurrent_nodes(model) == ["LSTM"]

@@ -55,7 +55,7 @@ class Affine:
         for leaf, diagonal in self.diagonals.items():
             product = matrix if _is_one(diagonal) else (diagonal[..., None] * matrix).astype(matrix.dtype)
             weights[leaf] = weights[leaf] + product if leaf in weights else product
-        bias = self.bias @ matrix if self.bias.size > 1 else self.bias * matrix.sum(0)
+        bias = self.bias @ matrix if self.bias.ndim else self.bias * matrix.sum(0)
         return Affine(weights, {}, bias)
 
     def columns(self, start: int, end: int) -> Affine | None:
@@ -63,7 +63,7 @@ class Affine:
         if self.diagonals:
             return None
         weights = {leaf: array[:, start:end] for leaf, array in self.weights.items()}
-        return Affine(weights, {}, self.bias[start:end] if self.bias.size > 1 else self.bias)
+        return Affine(weights, {}, self.bias[start:end] if self.bias.ndim else self.bias)
 
 
 def _is_one(diagonal: Array) -> bool:
