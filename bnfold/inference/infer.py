@@ -157,8 +157,7 @@ def _switch_off_training(
     tied = tie_branches(resolved.graph, [resolved.renamed.get(tensor, tensor) for tensor in results])
     resolved = replace(resolved, graph=tied)
     notes = tuple(
-        Note("note", "training-flag", f"{flag} set to {flag.value.item()}: {flag.reason}", (flag.node,))
-        for flag in flags
+        Note("note", "training-flag", f"{flag} set to {flag.setting}: {flag.reason}", (flag.node,)) for flag in flags
     )
     return _Switched(resolved, flags, notes)
 

@@ -81,6 +81,12 @@ class Flag:
     def __str__(self) -> str:
         return f"{self.kind} {self.node}"
 
+    @property
+    def setting(self) -> str:
+        """The value as a person writes it."""
+        value = self.value.item()
+        return repr(value.decode(errors="replace")) if isinstance(value, bytes) else str(value)
+
 
 def find_flags(
     graph: Graph,
@@ -117,7 +123,8 @@ def find_flags(
     for node in _candidates(graph, outputs):
         if node.output in given:
             continue
-        options = _options(graph, node)
+        if not (options := _options(graph, node)):
+            continue
         resolved = [resolve(graph, {**given, node.output: option}, outputs) for option in options]
         found = updates + [update for each in resolved for update in _inside(graph, each.graph)]
         forwards = [_pruned(each, outputs) for each in resolved]
@@ -177,12 +184,16 @@ def _may_be_flag(node: Node) -> bool:
         return False
     dtype: DType = node.attrs["dtype"]
     shape = node.attrs.get("shape")
+    if dtype.name == "string":
+        return node.op in KINDS and not shape
     if dtype.is_floating:
         return node.op not in VARIABLE_OPS and shape == ()
     return (dtype.name == "bool" or dtype.is_integer) and (shape is None or all(size == 1 for size in shape))
 
 
 def _options(graph: Graph, node: Node) -> list[Array]:
+    if node.attrs["dtype"].name == "string":
+        return _words(graph, node)
     dtype = node.attrs["dtype"].numpy
     if dtype.kind not in "iu":
         return [np.asarray(number, dtype=dtype) for number in (0, 1)]
@@ -196,6 +207,14 @@ def _options(graph: Graph, node: Node) -> list[Array]:
     numbers.add(max(numbers) + 1)  # for the branch that no comparison names
     limits = np.iinfo(dtype)
     return [np.asarray(number, dtype=dtype) for number in sorted(numbers) if limits.min <= number <= limits.max]
+
+
+def _words(graph: Graph, node: Node) -> list[Array]:
+    """What a mode in words is compared with, and the empty word for the branch that no comparison names."""
+    compared = (reader for reader in graph.consumers(node.name) if reader.op in ("Equal", "NotEqual"))
+    values = (graph.value(tensor) for reader in compared for tensor in reader.inputs)
+    words = {value.item() for value in values if value is not None and value.size == 1}
+    return [np.array(word, dtype=object) for word in [*sorted(words), b""]] if words else []
 
 
 Score = tuple[int, int, int]

@@ -92,6 +92,14 @@ FLAGS: dict[str, tuple[Network, str]] = {
         chosen_by(lambda f, b, m: by_cond(tf.not_equal(f, 1), b, m), placeholder("int64"), 1),
         "placeholder flag set to 1",
     ),
+    "word compared with the one for training": (
+        chosen_by(lambda f, b, m: by_cond(tf.equal(f, "train"), b, m), placeholder("string"), "other"),
+        "placeholder flag set to ''",
+    ),
+    "word compared with the one for inference": (
+        chosen_by(lambda f, b, m: by_cond(tf.not_equal(f, "test"), b, m), placeholder("string", shape=None), "test"),
+        "placeholder flag set to 'test'",
+    ),
     "bool cast and blended": (
         chosen_by(
             lambda f, b, m: tf.cast(f, "float32") * b + (1.0 - tf.cast(f, "float32")) * m, placeholder("bool"), False
