@@ -135,10 +135,13 @@ def calibrate(
     ------
     LoadError, InferenceError, VerificationError, ExportError
         Nothing is written.
+    ValueError
+        When ``layers`` is not a regular expression.
     """
     from bnfold.calibration import calibrate_statistics, needs_calibration, write_checkpoint
     from bnfold.load.checkpoint_files import checkpoint_files
 
+    wanted = _pattern(layers)
     options = replace(SourceOptions(**how), missing_statistics="initial")
     stages = calls.Stages(observe)
     loaded = stages.run("load", lambda: calls.load(source, options))
@@ -151,10 +154,10 @@ def calibrate(
     require_writable_under(prefix)
     absent = [name for name, variable in loaded.variables.items() if variable.key is None]
     loaded, reference, added = stages.run("infer", lambda: _infer(loaded, options), tell=lambda found: found[1])
-    if layers is None:
+    if wanted is None:
         names = [norm.name for norm in reference.batch_norms if needs_calibration(norm, absent)]
     else:
-        names = [norm.name for norm in reference.batch_norms if re.search(layers, norm.name)]
+        names = [norm.name for norm in reference.batch_norms if wanted.search(norm.name)]
     if not names:
         raise InferenceError(
             "no batch norm needs calibration" if layers is None else f"no batch norm matches {layers!r}",
@@ -171,6 +174,13 @@ def calibrate(
         pattern=files.pattern,
     )
     return Calibrated(written, calibration, tuple(node.name for node in added if node.op == "VariableV2"))
+
+
+def _pattern(layers: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if layers is None else re.compile(layers)
+    except re.error as error:
+        raise ValueError(f"layers={layers!r} is not a regular expression: {error}") from error
 
 
 def _infer(source: SourceModel, options: SourceOptions) -> tuple[SourceModel, InferenceGraph, tuple[Node, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from bnfold.graph import tensor_name
 
@@ -88,6 +88,9 @@ class SourceOptions:
             raise TypeError(f"inputs maps names to shapes, {{'images': None}}; it is a {type(self.inputs).__name__}")
         if isinstance(self.outputs, str):
             raise TypeError(f"outputs is a list of names, [{self.outputs!r}]; it is a str")
+        for name, words in (("missing_statistics", get_args(MissingStatistics)), ("weights", get_args(Weights))):
+            if getattr(self, name) not in words:
+                raise ValueError(f"{name}={getattr(self, name)!r} is none of {', '.join(words)}")
 
     def shapes(self) -> dict[str, Shape | None] | None:
         """``inputs`` with None for every size that is not a number."""
@@ -167,8 +170,8 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "outputs": lambda value: value is None or _texts(value),
     "set_values": lambda value: _by_name(value, lambda item: isinstance(item, bool | int | float | str)),
     "bind": lambda value: _by_name(value, lambda item: _texts(item, count=2)),
-    "missing_statistics": lambda value: value in ("refuse", "initial"),
-    "weights": lambda value: value in ("auto", "trained", "ema"),
+    "missing_statistics": lambda value: value in get_args(MissingStatistics),
+    "weights": lambda value: value in get_args(Weights),
     "rename_variables": lambda value: _by_name(value, lambda item: isinstance(item, str)),
     "tags": lambda value: value is None or isinstance(value, str),
     "signature": lambda value: value is None or isinstance(value, str),

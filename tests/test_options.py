@@ -60,6 +60,12 @@ def test_option_is_a_type_error_when_a_word_stands_for_a_list_or_a_list_for_a_ma
         SourceOptions(**given)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("given", [{"weights": "average"}, {"missing_statistics": None}], ids=str)
+def test_option_is_a_value_error_when_it_is_none_of_its_words(given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="is none of"):
+        SourceOptions(**given)  # type: ignore[arg-type]
+
+
 HOSTILE = [
     {"inputs": ["x"]},
     {"inputs": {"x": "1,2"}},

@@ -78,3 +78,8 @@ def test_checkpoint_is_refused_when_a_value_that_inference_does_not_read_is_dama
         calibrate(source, tmp_path / "out" / "model", data=samples())
     assert refused.value.hint
     assert not (tmp_path / "out").exists()
+
+
+def test_layers_are_a_value_error_when_they_are_no_regular_expression(sample_model: Find, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a regular expression"):
+        calibrate(sample_model("decay/one"), tmp_path / "model", data=samples(), layers="[")
