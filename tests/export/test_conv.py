@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import onnxruntime
 import pytest
-from harness import assert_lowers, assert_same, inference_graph, op_types, random
+from harness import assert_lowers, assert_same, check_file, inference_graph, op_types, random
 
 from bnfold.errors import ExportError
 from bnfold.export import export
@@ -284,6 +284,22 @@ def test_transposed_conv2d_is_the_same_when_no_size_is_known(padding):
     feeds = {"x": random(2, 5, 4, 3), "kernel": random(3, 2, 5, 3, seed=1)}
     for size in ([2, 10, 12, 5], [2, 9, 11, 5]) if padding == "SAME" else ([2, 11, 11, 5], [2, 12, 13, 5]):
         assert_lowers(build, feeds | {"size": np.array(size, np.int32)}, dynamic=True)
+
+
+def test_transposed_conv2d_is_the_same_when_grouped():
+    """TensorFlow's kernel for CPUs takes no groups: the result is compared with that of each."""
+    kernel, feeds = random(3, 2, 2, 6, seed=1), {"x": random(2, 4, 5, 6)}
+    build = lambda x: tf.raw_ops.Conv2DBackpropInput(  # noqa: E731
+        input_sizes=[2, 8, 15, 4], filter=kernel, out_backprop=x, strides=[1, 2, 3, 1], padding="SAME"
+    )
+    model = export(inference_graph(build, feeds))
+    check_file(model)
+    (got,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x:0": feeds["x"]})
+    parts = [
+        tf.nn.conv2d_transpose(feeds["x"][..., half], kernel[..., half], [2, 8, 15, 2], [2, 3], "SAME").numpy()
+        for half in (slice(3), slice(3, 6))
+    ]
+    assert_same(got, np.concatenate(parts, -1), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])

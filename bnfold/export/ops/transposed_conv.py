@@ -25,11 +25,13 @@ from bnfold.export.table import FLOATS, lowers
 
 @lowers("Conv2DBackpropInput", "Conv3DBackpropInputV2", dtypes=FLOATS, placement=Spatial(data=(2,)))
 def lower_transposed_conv(call: Call) -> str:
-    """Inputs: size of the result, kernel (spatial…, O, I), image. The kernel becomes (I, O, spatial…)."""
-    shape = call.known_shape(1)
-    inputs = channels(call, call.known_shape(2))
-    groups = 1 if inputs is None or not shape[-1] else inputs // shape[-1]
-    return _lower(call, permuted_kernel(call, 1), groups)
+    """Inputs: size of the result, kernel (spatial…, O, I), image. The kernel becomes (I, O, spatial…).
+
+    Fewer channels in the kernel than in the result make it a grouped convolution.
+    """
+    makes, result = call.known_shape(1)[-2], call.out_shape()
+    gives = None if result is None else channels(call, result)
+    return _lower(call, permuted_kernel(call, 1), gives // makes if gives and makes else 1)
 
 
 @lowers("DepthwiseConv2dNativeBackpropInput", dtypes=FLOATS, placement=Spatial(data=(2,)))
