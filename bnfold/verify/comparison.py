@@ -13,13 +13,13 @@ from bnfold.errors import VerificationError
 from bnfold.graph import Array, Shape
 from bnfold.graph.stages import Endpoint, Fate, InferenceGraph
 from bnfold.samples import Batch, Data, choose_samples
-from bnfold.samples.session import Reference, Truth
-from bnfold.verify.candidate import Candidate, Runner
+from bnfold.verify.candidate import Candidate
 from bnfold.verify.compare import OutputFigures, has_nan, parts_of
 from bnfold.verify.layers import trace
 from bnfold.verify.matching import permutation
 from bnfold.verify.report import BatchShapes, CheckReport, Match, OutputCheck, Tolerance
 from bnfold.verify.runtime import OnnxModel
+from bnfold.verify.sides import Sides
 from bnfold.verify.trace import LayerTrace
 
 Progress = Callable[[int], None]
@@ -82,10 +82,7 @@ class Comparison:
         self.notes: dict[str, None] = {}
         self.batches: list[BatchShapes] = []
         self.compared = 0
-        self._reference: Reference | None = None
-        self._truth: Truth | None = None
-        self._truth_refused = False
-        self._runtimes: dict[str, Runner] = {}
+        self._sides = Sides(inference, file, exact=limit.exact, notes=self.notes)
         self._worst: dict[bool, tuple[float, Batch]] = {}  # by whether they are edges
 
     # Running
@@ -93,8 +90,7 @@ class Comparison:
     def run(self, samples: int, seed: int, data: Data | None, progress: Progress | None) -> None:
         if isinstance(self.file, OnnxModel) and self.file.quantises:
             self.notes["onnxruntime's integer kernels for quantised parts are off (session.disable_quant_qdq)"] = None
-        if not self.file.is_large:
-            self._runtimes = {mode: self.file.runner(mode) for mode in self.file.modes}
+        self._sides.open()
         for batches in self._together(self._batches(samples, seed, data)):
             self._compare(batches, progress)
 
@@ -113,7 +109,9 @@ class Comparison:
 
     def _batches(self, samples: int, seed: int, data: Data | None) -> Iterable[Batch]:
         shapes = {endpoint.tensor: self._shape(endpoint) for endpoint in self.inference.inputs}
-        chosen = choose_samples(self.inference, self._tensorflow, shapes=shapes, samples=samples, seed=seed, data=data)
+        chosen = choose_samples(
+            self.inference, self._sides.tensorflow, shapes=shapes, samples=samples, seed=seed, data=data
+        )
         self.notes |= dict.fromkeys(chosen.notes)
         return chosen.batches
 
@@ -135,7 +133,9 @@ class Comparison:
         """All batches on one side, then on the other in each mode."""
         runs: list[_Run] = []
         for batch in batches:
-            expected = dict(zip((e.name for e in self.inference.outputs), self._tensorflow(batch.feeds), strict=True))
+            expected = dict(
+                zip((e.name for e in self.inference.outputs), self._sides.tensorflow(batch.feeds), strict=True)
+            )
             left_out = self._nan_samples(batch, expected)
             if not all(left_out):
                 runs.append(_Run(batch, expected, left_out))
@@ -147,7 +147,7 @@ class Comparison:
 
     def _judge(self, run: _Run, found: Mapping[str, Mapping[str, Array]]) -> None:
         batch, expected, left_out = run.batch, run.expected, run.left_out
-        truth = self._truth_values(batch) if self.limit.exact else None
+        truth = self._sides.truth(batch.feeds) if self.limit.exact else None
         for name in self.outputs:
             self._record(name, batch, expected[name], found[name], truth, left_out)
         if truth is None and self.limit.factor is not None:
@@ -187,17 +187,12 @@ class Comparison:
             if found[name]
         }
         doubtful = [name for name, count in recorded.items() if self.figures[name].exceeds(count, self.limit)]
-        if not doubtful or (truth := self._truth_values(batch)) is None:
+        if not doubtful or (truth := self._sides.truth(batch.feeds)) is None:
             return
-        shaken = self._shaken(batch)
+        shaken = self._sides.shaken(batch.feeds)
         for name in doubtful:
             self.figures[name].forget(recorded[name])
             self._record(name, batch, expected[name], found[name], truth, left_out, shaken)
-
-    def _shaken(self, batch: Batch) -> dict[str, Array]:
-        """The float64 outputs for inputs that are one rounding off."""
-        assert self._truth is not None
-        return dict(zip((e.name for e in self.inference.outputs), self._truth.shaken(batch.feeds), strict=True))
 
     def _nan_samples(self, batch: Batch, expected: Mapping[str, Array]) -> list[bool]:
         """Edge samples on which TensorFlow itself gives NaN; among other samples a NaN is a problem."""
@@ -215,33 +210,6 @@ class Comparison:
                 self.notes[f"edge sample {label} left out: TensorFlow itself gives NaN"] = None
         return bad
 
-    def _tensorflow(self, feeds: Mapping[str, Array]) -> list[Array]:
-        if self._reference is None:
-            self._make_room()
-            self._reference = Reference(self.inference)
-        return self._reference.run(feeds)
-
-    def _truth_values(self, batch: Batch) -> dict[str, Array] | None:
-        if self._truth_refused:
-            return None
-        try:
-            if self._truth is None:
-                self._make_room()
-                self._truth = Truth(self.inference)
-                if self._truth.in_float32:
-                    listed = ", ".join(self._truth.in_float32)
-                    self.notes[f"no float64 kernel, so computed in float32 all the same: {listed}"] = None
-            values = self._truth.run(batch.feeds)
-        except VerificationError as error:
-            if self.limit.exact:
-                raise VerificationError(
-                    f"the graph cannot be computed in float64: {error.message}", hint="compare without --exact"
-                ) from error
-            self._truth_refused = True
-            self.notes[f"the graph cannot be computed in float64: {error.message}"] = None
-            return None
-        return dict(zip((e.name for e in self.inference.outputs), values, strict=True))
-
     def _onnxruntime(self, runs: Sequence[_Run]) -> list[dict[str, dict[str, Array]] | None]:
         """The file's outputs of each run by name and mode, in the reference's layout; None when it does not run."""
         results: list[dict[str, dict[str, Array]] | None] = [{name: {} for name in self.outputs} for _ in runs]
@@ -252,17 +220,11 @@ class Comparison:
                     results[index] = None
         return [None if found is None else self._complete(found) for found in results]
 
-    def _runtime(self, mode: str) -> Runner:
-        if mode not in self._runtimes:
-            self._make_room()
-            self._runtimes[mode] = self.file.runner(mode)
-        return self._runtimes[mode]
-
     def _run_file(self, mode: str, run: _Run, results: dict[str, dict[str, Array]]) -> bool:
         """Add the outputs of one run to ``results``; False, and a problem, when it does not run."""
         feeds = self._file_feeds(run.batch)
         try:
-            values = self._runtime(mode).run([found.onnx_name for found in self.outputs.values()], feeds)
+            values = self._sides.runtime(mode).run([found.onnx_name for found in self.outputs.values()], feeds)
         except VerificationError as error:
             shapes = ", ".join(str(tuple(array.shape)) for array in feeds.values())
             self.problems[f"on {run.batch.label} samples of shape {shapes}: {error.message}"] = None
@@ -275,11 +237,6 @@ class Comparison:
     def _complete(self, results: dict[str, dict[str, Array]]) -> dict[str, dict[str, Array]]:
         """``results`` without the outputs that some mode does not give."""
         return {name: found if len(found) == len(self.file.modes) else {} for name, found in results.items()}
-
-    def _make_room(self) -> None:
-        """Close what runs, where the weights are too large to be in memory several times."""
-        if self.file.is_large:
-            self.close()
 
     def _file_feeds(self, batch: Batch) -> dict[str, Array]:
         """``batch`` by the file's input names, in its layout and types."""
@@ -300,7 +257,7 @@ class Comparison:
         On an edge only where no other batch shows the fault: what is constant over a whole image rounds alike in
         all its places, and says less about the noise.
         """
-        self._make_room()
+        self._sides.make_room()
         found = None
         for is_edge in (False, True):
             if not isinstance(self.file, OnnxModel) or is_edge not in self._worst:
@@ -336,11 +293,7 @@ class Comparison:
         return value
 
     def close(self) -> None:
-        for side in (self._reference, self._truth):
-            if side is not None:
-                side.close()
-        self._reference = self._truth = None
-        self._runtimes.clear()
+        self._sides.close()
 
     # The verdict
 
