@@ -45,6 +45,15 @@ def test_patches_of_volumes_lie_in_the_middle_when_shorter_than_their_strides(si
     assert_lowers(patches, {"x": random(2, 6, 7, 8, 3)}, shapes={"x": shape})
 
 
+@pytest.mark.parametrize("shape", [(2, None, 7, 8, 3), (None,) * 5, None], ids=str)
+def test_what_follows_patches_of_volumes_is_the_same_when_sizes_are_unknown(shape):
+    def network(x):
+        patches = raw.ExtractVolumePatches(input=x, ksizes=[1, 2, 3, 2, 1], strides=[1, 2, 1, 2, 1], padding="SAME")
+        return tf.identity(patches), tf.nn.relu(patches) + 1, tf.shape(patches)
+
+    assert_lowers(network, {"x": random(2, 6, 7, 8, 3)}, shapes={"x": shape})
+
+
 @pytest.mark.parametrize("shape", [(None, 7, 8, 3), (None, None, None, 3)])
 def test_patches_are_the_same_when_there_is_no_image(shape):
     def patches(x):

@@ -55,11 +55,18 @@ def ranks_that_ops_imply(graph: Graph, kept: Set[str]) -> None:
 
 
 def _mend_volumes(graph: Graph) -> None:
-    """TensorFlow's shape function forgets an axis of the patches of a volume whose sizes are not known."""
+    """TensorFlow's shape function forgets an axis of the patches of a volume whose sizes are not known.
+
+    What follows from that is as wrong: the types are inferred again, from placeholders with the right shape.
+    """
+    mended = graph.copy()
     for node in graph:
         shape = graph.shape_of(node.output) if node.op == "ExtractVolumePatches" else None
         if shape is not None and len(shape) == 4:
-            graph.types[node.output] = TensorType(graph.types[node.output].dtype, (shape[0], None, *shape[1:]))
+            attrs = {"dtype": graph.types[node.output].dtype, "shape": (shape[0], None, *shape[1:])}
+            mended.replace(Node(node.name, "Placeholder", (), attrs))
+    if any(mended[node.name] is not node for node in graph):
+        graph.types.update(infer_types(mended))
 
 
 def _implied(graph: Graph, node: Node) -> Iterator[tuple[str, int]]:
