@@ -90,6 +90,8 @@ def _reduced_at_run_time(call: Call, value: str, dtype: DType, onnx: str) -> str
     keepdims, axes = call.attr("keep_dims"), input_ints(call, 1).vector()
     if is_complex(call):
         axes = (axes < 0).where(axes - 1, axes)  # the last axis holds the two parts
+    if onnx == "ReduceL2":
+        value = call.emit("Abs", value)  # for there may be no axes, and runtimes before 1.24 leave the sign then
     if onnx == "ReduceSum" or call.opset >= 18:
         return call.emit(onnx, value, axes.name, keepdims=keepdims, noop_with_empty_axes=1)
     if axes.known is not None:
@@ -115,8 +117,6 @@ def _one_after_another(call: Call, value: str, dtype: DType, onnx: str, axes: In
         kept = step("Concat", step("Slice", shape, start, axis), call.ints([1]), behind, axis=0)
         return (step("Reshape", result, kept),)
 
-    if onnx == "ReduceL2":
-        value = call.emit("Abs", value)  # for there may be no axes
     (result,) = repeated(call, run_time_shape(call, axes.name).name, [(value, TensorType(dtype, None))], write)
     if call.attr("keep_dims"):
         return result
