@@ -220,8 +220,14 @@ class Scope:
         sizes = [shape[stored[axis]] for axis in permutation]
         wide = [axis for axis in permutation if shape[stored[axis]] != 1]
         if wide == sorted(wide) and sizes.count(None) <= 1 and 0 not in sizes:
-            target = self.initializers.add(np.array([-1 if s is None else s for s in sizes], np.int64), f"{name}/shape")
-            return self._emit("Reshape", [value, target], name)
+            # 0 is the size at the same place: it keeps its name, which that of -1 loses
+            entries = [
+                s if s is not None else 0 if axis == place else -1
+                for place, (s, axis) in enumerate(zip(sizes, permutation, strict=True))
+            ]
+            return self._emit(
+                "Reshape", [value, self.initializers.add(np.array(entries, np.int64), f"{name}/shape")], name
+            )
         return self._emit("Transpose", [value], name, perm=list(permutation))
 
     def _emit(self, op: str, inputs: list[str], stem: str, **attrs: object) -> str:

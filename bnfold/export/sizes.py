@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bnfold.export.part_sizes import PARTS
 from bnfold.export.placement import Drops, Expands, Follows, Permutes, Reshapes, Spatial
 from bnfold.export.size import Size
 from bnfold.export.table import find_row
@@ -220,6 +221,7 @@ _BY_PLACEMENT: dict[type, Follow] = {
     Reshapes: Sizes.reshaped,
 }
 _BY_OP: dict[str, Follow] = {
+    **PARTS,
     "ConcatV2": _of_concatenated,
     "Concat": _of_concatenated,
     "Pad": _of_padded,
@@ -231,7 +233,6 @@ _BY_OP: dict[str, Follow] = {
     **dict.fromkeys(("ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"), _of_resized),
     "Fill": lambda sizes, node: sizes.values(node.inputs[0]),
     "BroadcastTo": lambda sizes, node: sizes.values(node.inputs[1]),
-    **dict.fromkeys(("ReverseV2", "ReverseSequence"), lambda sizes, node: sizes.shape(node.inputs[0])),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _of_steps),
 }
 
