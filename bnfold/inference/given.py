@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,19 @@ def current_value(source: SourceModel, node: Node) -> Array | None:
         return source.graph.value(node.inputs[0])
     variable = source.variables.get(node.name)
     return variable.read() if variable is not None and variable.key is not None else None
+
+
+def default_switches(
+    source: SourceModel, graph: Graph, outputs: Iterable[str], asked: Container[str]
+) -> dict[str, Array]:
+    """The bools with a default on which ``outputs`` of ``graph`` depend, and their defaults, by tensor.
+
+    Those in ``asked`` are fed, and choose when the model runs.
+    """
+    live = (graph[name] for name in graph.ancestors(outputs))
+    switches = (n for n in live if n.op == "PlaceholderWithDefault" and n.attrs["dtype"].name == "bool")
+    found = {n.output: current_value(source, n) for n in switches if n.output not in asked}
+    return {tensor: value for tensor, value in found.items() if value is not None and value.shape == ()}
 
 
 def given_values(graph: Graph, set_values: Mapping[str, Any]) -> dict[str, Array]:

@@ -15,7 +15,7 @@ from bnfold.inference.control_flow import Resolved, resolve
 from bnfold.inference.cut import Interface, cut
 from bnfold.inference.dropout import remove_dropout
 from bnfold.inference.freeze import fold_constants, freeze
-from bnfold.inference.given import current_value, fix, given_values
+from bnfold.inference.given import current_value, default_switches, fix, given_values
 from bnfold.inference.health import examine, refuse_poisoned
 from bnfold.inference.interface import find_interface
 from bnfold.inference.layers import Layer, Provenance, find_layers, parameters, record
@@ -153,13 +153,16 @@ def _switch_off_training(
     flags = find_flags(whole, results, updates, given, lambda node: current_value(source, node), fed=asked)
     settled = {f"{flag.node}:0": flag.value for flag in flags}
     settled.update((tensor, value) for tensor, value in given.items() if value.dtype.kind == "b")
+    defaults = default_switches(source, whole, results, asked)
+    defaults = {tensor: value for tensor, value in defaults.items() if tensor not in settled}
+    settled.update(defaults)
     resolved = resolve(fix(whole, {**given, **settled}), settled, results)
     tied = tie_branches(resolved.graph, [resolved.renamed.get(tensor, tensor) for tensor in results])
     resolved = replace(resolved, graph=tied)
     notes = tuple(
         Note("note", "training-flag", f"{flag} set to {flag.setting}: {flag.reason}", (flag.node,)) for flag in flags
     )
-    return _Switched(resolved, flags, notes)
+    return _Switched(resolved, flags, notes + _on_defaults(tuple(node_name(tensor) for tensor in defaults)))
 
 
 def _flag_finder(switched: _Switched, whole: Graph) -> Callable[[Iterable[str]], str | None]:

@@ -17,7 +17,7 @@ from bnfold.inference.control_flow import resolve
 from bnfold.inference.cut import Interface, cut
 from bnfold.inference.dropout import remove_dropout
 from bnfold.inference.ends import choose_ends
-from bnfold.inference.given import current_value, fix
+from bnfold.inference.given import current_value, default_switches, fix
 from bnfold.inference.inputs import choose_inputs, merged_pipelines
 from bnfold.inference.moving_statistics import find_updates
 from bnfold.inference.op_kinds import PIPELINE, PLACEHOLDERS
@@ -134,7 +134,8 @@ def _forward(
     fed = [_once_cut(stubs, tensor) for tensor in fed]
     updates = find_updates(source.graph)
     flags = find_flags(graph, results, updates, given, lambda node: current_value(source, node), fed=fed)
-    settled = {**given, **{f"{flag.node}:0": flag.value for flag in flags}}
+    settled = {**default_switches(source, graph, results, fed), **given}
+    settled.update((f"{flag.node}:0", flag.value) for flag in flags)
     resolved = resolve(fix(graph, settled), {}, results)
     results = [resolved.renamed.get(tensor, tensor) for tensor in results]
     graph, found = _without_dropout(resolved.graph.pruned(results), results, parts, fed)

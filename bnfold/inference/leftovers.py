@@ -8,6 +8,7 @@ from bnfold.graph import Graph, Node, node_name
 from bnfold.inference.anatomy import in_loops
 
 SWITCHES = frozenset({"Switch", "RefSwitch"})
+MERGES = frozenset({"Merge", "RefMerge"})
 CALLS = frozenset({"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"})
 WATCHERS = frozenset({"Assert", "Print", "PrintV2", "StringFormat"})
 """Ops that read a tensor to say something of it."""
@@ -16,10 +17,35 @@ WATCHERS = frozenset({"Assert", "Print", "PrintV2", "StringFormat"})
 def find_leftovers(graph: Graph) -> set[str]:
     """The nodes that nothing reads and that control flow or an assertion made for itself, and the insides of loops."""
     found = in_loops(graph)
-    for node in graph:
-        if not graph.consumers(node.name) and _is_leftover(graph, node):
+    unread = [node for node in graph if not graph.consumers(node.name)]
+    inside = in_branches(graph) - found
+    return found | {node.name for node in unread if node.name in inside or _is_leftover(graph, node)}
+
+
+def in_branches(graph: Graph) -> set[str]:
+    """The nodes in one branch of a conditional of TensorFlow 1: what they compute leaves it by a Merge, or never."""
+    found: set[str] = set()
+    sides: dict[str, frozenset[str]] = {}
+    for node in graph.topological():
+        if node.op in SWITCHES:
+            around = sides.get(node.inputs[0], frozenset())
+            for index in range(2):
+                side = frozenset[str]() if _goes_round(graph, node) else {f"{node.inputs[1]} is {index}"}
+                sides[node.tensor(index)] = around | side
+            continue
+        before = [sides.get(tensor, frozenset[str]()) for tensor in node.inputs]
+        if node.op in MERGES:  # of a loop, what comes round is not known yet
+            before = [sides[tensor] for tensor in node.inputs if tensor in sides]
+        held = frozenset.intersection(*before) if node.op in MERGES and before else frozenset[str]().union(*before)
+        sides.update((tensor, held) for tensor in graph.outputs_read(node.name) or [node.output])
+        if held:
             found.add(node.name)
     return found
+
+
+def _goes_round(graph: Graph, switch: Node) -> bool:
+    predicate = graph.find_producer(switch.inputs[1])
+    return predicate is not None and predicate.op == "LoopCond"
 
 
 def fed_from(graph: Graph, tensors: Iterable[str]) -> set[str]:

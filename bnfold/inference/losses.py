@@ -115,6 +115,8 @@ class _Losses:
             return False
         if node.name in self.deep or self._mixes_in_weights(node) or _normalises(node, self.graph):
             return False
+        if self._groups_samples(node, readers):
+            return True
         if self._restores_rank(node) or (node.op in JOINS and any(reader.op in SPLITS for reader in readers)):
             return False
         if node.op in STRICT or self._takes_parts(node):
@@ -122,23 +124,55 @@ class _Losses:
         if node.op not in SOFT or self._names(node):
             return False
         direct = any(reader.name in self.labelled for reader in readers)
-        return not direct or self._flattens(node) or self._meets_label_before(node)
+        return not direct or self._flattens(node) or self._rectifies_by_hand(node) or self._meets_label_before(node)
 
     def _takes_parts(self, node: Node) -> bool:
         """Whether ``node`` takes a part, for a loss, of what the network gives whole.
 
         A slice gives less than it reads, unless an axis of size one goes. A split does so if it takes apart what the
-        network has put together; else its parts are the network's outputs: boxes and kinds, say, from one layer.
+        network has put together, or one sample from another, as losses over pairs and triplets do; else its parts are
+        the network's outputs: boxes and kinds, say, from one layer.
         """
         if node.op not in SLICES | SPLITS:
             return False
         if node.op not in SLICES:
             source = self.graph.find_producer(node.inputs[-1 if node.op == "Split" else 0])
-            return source is not None and source.op in JOINS
+            return source is not None and (source.op in JOINS or self._splits_samples(node, source))
         whole, part = self.types.get(node.inputs[0]), self.types.get(node.output)
         if whole is None or part is None or whole.shape is None or part.shape is None:
             return False
         return len(whole.shape) <= len(part.shape) or not _same_sizes(whole.shape, part.shape)
+
+    def _splits_samples(self, node: Node, source: Node) -> bool:
+        """Whether split ``node`` goes along the batch, or along groups of samples that a Reshape made of it."""
+        if node.op == "Unpack":
+            return node.attrs["axis"] == 1 and self._regroups(source)
+        axis = self.graph.value(node.inputs[0 if node.op == "Split" else 2])
+        rank = self._rank_of(node.output)
+        return axis is not None and rank is not None and rank > 1 and int(axis) in (0, -rank)
+
+    def _groups_samples(self, node: Node, readers: list[Node]) -> bool:
+        """Whether ``node`` puts samples in groups, and a loss takes these apart again."""
+        return self._regroups(node) and all(r.op == "Unpack" and r.attrs["axis"] == 1 for r in readers)
+
+    def _regroups(self, node: Node) -> bool:
+        """Whether ``node`` is a Reshape of samples ``[?, …]`` to ``[?, size of a group, …]``."""
+        if node.op != "Reshape":
+            return False
+        before, after = self.types.get(node.inputs[0]), self.types.get(node.output)
+        if before is None or after is None or before.shape is None or after.shape is None:
+            return False
+        return len(after.shape) > 2 and before.shape[1:] == after.shape[2:]
+
+    def _rectifies_by_hand(self, node: Node) -> bool:
+        """``where(x >= 0, x, 0)`` of what meets the label: a term of the logistic loss, and no layer writes it so."""
+        if node.op not in ("Select", "SelectV2"):
+            return False
+        condition, value, _ = node.inputs
+        compared = self.graph.find_producer(condition)
+        if compared is None or compared.op != "GreaterEqual" or compared.inputs[0] != value:
+            return False
+        return any(r.op == "Mul" and r.name in self.labelled for r in self.graph.readers(value))
 
     def _restores_rank(self, node: Node) -> bool:
         """Whether ``node`` gives the axes back that a product of matrices had been flattened for, as tensordot does."""

@@ -119,13 +119,14 @@ def find_flags(
     outputs = list(outputs)
     updates = list(updates)
     graph = graph.pruned(outputs, controls=True)
-    flags = []
+    flags: list[Flag] = []
     for node in _candidates(graph, outputs):
         if node.output in given:
             continue
         if not (options := _options(graph, node)):
             continue
-        resolved = [resolve(graph, {**given, node.output: option}, outputs) for option in options]
+        settled = {**given, **{f"{flag.node}:0": flag.value for flag in flags}} if node.op == "Const" else given
+        resolved = [resolve(graph, {**settled, node.output: option}, outputs) for option in options]
         found = updates + [update for each in resolved for update in _inside(graph, each.graph)]
         forwards = [_pruned(each, outputs) for each in resolved]
         if not _is_named(node):
@@ -138,7 +139,7 @@ def find_flags(
         if node.output in fed and len(set(scores)) == 1:
             continue
         flag = _settle(node, options, scores, current(node))
-        if flag is not None:
+        if flag is not None and not (node.op == "Const" and flag.value == current(node)):
             flags.append(flag)
     return tuple(flags)
 
@@ -174,7 +175,8 @@ def _candidates(graph: Graph, outputs: list[str]) -> list[Node]:
             found.update((leaf.name, leaf) for leaf in leaves_of(graph, predicate))
         elif node.op in ("Placeholder", "PlaceholderWithDefault") and _may_be_flag(node):
             found[name] = node  # it may blend instead of branch
-    return [found[name] for name in sorted(found)]
+    # What is fed comes first: a constant beside it, as in `is_training or use_batch`, is judged once that is known.
+    return [found[name] for name in sorted(found, key=lambda name: (found[name].op == "Const", name))]
 
 
 def _may_be_flag(node: Node) -> bool:

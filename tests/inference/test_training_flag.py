@@ -118,6 +118,10 @@ FLAGS: dict[str, tuple[Network, str]] = {
         chosen_by(by_cond, lambda: tf.constant(True, name="flag"), None),
         "constant flag set to False",
     ),
+    "placeholder or a constant that says no already": (
+        chosen_by(lambda f, b, m: by_cond(tf.logical_or(f, tf.constant(False)), b, m), placeholder("bool"), False),
+        "placeholder flag set to False",
+    ),
     "placeholder with default": (
         chosen_by(by_cond, lambda: v1.placeholder_with_default(True, [], name="flag"), False),
         "placeholder with default flag set to False",
