@@ -15,7 +15,18 @@ REACH = 100
 
 def plan_backward(chain: Chain, scene: Scene) -> Plan | Refused:
     """How the ops before ``chain`` could take its map, or why they cannot."""
-    return _Backward(scene).trace(chain.x, chain.map, chain.nodes[0])
+    plan = _Backward(scene).trace(chain.x, chain.map, chain.nodes[0])
+    return plan if isinstance(plan, Refused) else _met_once(plan)
+
+
+def _met_once(plan: Plan) -> Plan | Refused:
+    """``plan``, unless parts of the map come to one op by several ways: each part would be the whole to it."""
+    met: set[str] = set()
+    for move in plan:
+        if move.node in met and not isinstance(move, Rewrite):
+            return Refused(f"parts of the map meet at {move.node}")
+        met.add(move.node)
+    return plan
 
 
 class _Backward:

@@ -58,6 +58,7 @@ ONE: dict[str, Callable[[Net, Any], Any]] = {
     "channels_first": channels_first,
     "blocks": blocks,
     "residual": residual,
+    "swap": lambda net, x: tf.concat(tf.split(x, [1, 2], 3)[::-1], 3),
 }
 
 TWO: dict[str, Callable[[Net, Any, Any], Any]] = {

@@ -333,3 +333,18 @@ def test_graph_with_branches_that_hold_no_map_is_left_alone() -> None:
     inference = build(network, NHWC)
     folding = fold(inference)
     assert {n.name: n for n in folding.inference.graph} == {n.name: n for n in inference.graph}
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_norm_is_kept_when_parts_of_it_meet_at_one_layer(biased: bool) -> None:
+    """Each half of a split would bring its own part of the map to the layer that all halves come from."""
+
+    def network(net: Net, x: Any) -> Any:
+        y = net.conv(x, 4, name="linear")
+        parts = tf.split(net.bias(y) if biased else y, 2, 3, name="halves")
+        return tf.nn.tanh(net.fused(tf.concat(parts[::-1], 3)))
+
+    folding = fold(build(network, (None, 7, 6, 3)))
+    fate = folding.fates[0]
+    assert isinstance(fate, Kept)
+    assert "parts of the map meet at halves" in fate.reason
