@@ -16,10 +16,10 @@ Values = tuple[Size | None, ...]
 
 def _of_strided_slice(sizes: Sizes, node: Node) -> Values | None:
     """Entries that ask for all of an axis, in either direction, and axes that have no entry."""
-    shape, bounds = sizes.shape(node.inputs[0]), [sizes.graph.value(tensor) for tensor in node.inputs[1:]]
+    shape, bounds = sizes.shape(node.inputs[0]), [sizes.values(tensor) for tensor in node.inputs[1:]]
     if shape is None or any(bound is None for bound in bounds):
         return None
-    begins, ends, steps = (bound.ravel().tolist() for bound in bounds if bound is not None)
+    begins, ends, steps = ([None if n is None else n.known for n in bound] for bound in bounds if bound is not None)
     masks = {name: int(node.attrs.get(f"{name}_mask") or 0) for name in ("begin", "end", "ellipsis", "new_axis")}
     dropped = int(node.attrs.get("shrink_axis_mask") or 0)
     taking = [i for i in range(len(begins)) if not (masks["ellipsis"] | masks["new_axis"]) >> i & 1]
@@ -33,10 +33,10 @@ def _of_strided_slice(sizes: Sizes, node: Node) -> Values | None:
         elif masks["new_axis"] >> i & 1:
             result.append(Size.of(1))
         else:
-            from_border = masks["begin"] >> i & 1 or begin == (0 if step > 0 else -1)
+            from_border = masks["begin"] >> i & 1 or begin == (0 if step == 1 else -1)
             to_border = masks["end"] >> i & 1 or end == _FAR
             if not dropped >> i & 1:
-                result.append(shape[axis] if from_border and to_border and abs(step) == 1 else None)
+                result.append(shape[axis] if from_border and to_border and step in (1, -1) else None)
             axis += 1
     return (*result, *shape[axis:])
 
@@ -46,12 +46,30 @@ _FAR = 2**31 - 1
 
 
 def _of_slice(sizes: Sizes, node: Node) -> Values | None:
-    shape, begins = sizes.shape(node.inputs[0]), sizes.graph.value(node.inputs[1])
-    wanted = sizes.values(node.inputs[2])
-    if shape is None or begins is None or wanted is None or len(wanted) != len(shape):
-        return wanted if wanted is not None and Size.of(-1) not in wanted else None
-    rest = [size if begin == 0 else None for size, begin in zip(shape, begins.flat, strict=True)]
+    shape, begins, wanted = sizes.shape(node.inputs[0]), sizes.values(node.inputs[1]), sizes.values(node.inputs[2])
+    if shape is None or begins is None or wanted is None or not len(wanted) == len(begins) == len(shape):
+        return None
+    rest = [size if begin == Size.of(0) else None for size, begin in zip(shape, begins, strict=True)]
     return tuple(left if size == Size.of(-1) else size for size, left in zip(wanted, rest, strict=True))
+
+
+def _of_padded(sizes: Sizes, node: Node) -> Values | None:
+    """An axis whose padding is computed says nothing of the others."""
+    shape, array = sizes.shape(node.inputs[0]), sizes.graph.value(node.inputs[1])
+    if shape is None:
+        return None
+    if array is not None:
+        return tuple(size + int(both.sum()) for size, both in zip(shape, array, strict=True))
+    rows = sizes.graph.find_producer(node.inputs[1])
+    if rows is None or rows.op != "Pack" or rows.attrs.get("axis") or len(rows.inputs) != len(shape):
+        return None
+    return tuple(_widened(size, sizes.values(row)) for size, row in zip(shape, rows.inputs, strict=True))
+
+
+def _widened(size: Size, pads: Values | None) -> Size | None:
+    if pads is None or len(pads) != 2 or pads[0] is None or pads[1] is None:
+        return None
+    return size + pads[0] + pads[1]
 
 
 def _of_tiles(sizes: Sizes, node: Node) -> Values | None:
@@ -153,6 +171,7 @@ def _batch_of(sizes: Sizes, node: Node) -> Values | None:
 PARTS: dict[str, Callable[[Sizes, Node], Values | None]] = {
     "StridedSlice": _of_strided_slice,
     "Slice": _of_slice,
+    **dict.fromkeys(("Pad", "PadV2", "MirrorPad"), _of_padded),
     "Tile": _of_tiles,
     **dict.fromkeys(("Gather", "GatherV2"), _of_entries),
     **dict.fromkeys(("Split", "SplitV"), _of_shares),

@@ -179,13 +179,6 @@ def _of_concatenated(sizes: Sizes, node: Node) -> Values | None:
     return tuple(result)
 
 
-def _of_padded(sizes: Sizes, node: Node) -> Values | None:
-    shape, pads = sizes.shape(node.inputs[0]), sizes.graph.value(node.inputs[1])
-    if shape is None or pads is None:
-        return None
-    return tuple(size + int(both.sum()) for size, both in zip(shape, pads, strict=True))
-
-
 def _of_product(sizes: Sizes, node: Node) -> Values | None:
     first, second = sizes.shape(node.inputs[0]), sizes.shape(node.inputs[1])
     if first is None or second is None or len(first) != len(second):
@@ -224,9 +217,6 @@ _BY_OP: dict[str, Follow] = {
     **PARTS,
     "ConcatV2": _of_concatenated,
     "Concat": _of_concatenated,
-    "Pad": _of_padded,
-    "PadV2": _of_padded,
-    "MirrorPad": _of_padded,
     "MatMul": _of_product,
     "BatchMatMul": _of_product,
     "BatchMatMulV2": _of_product,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from harness import assert_lowers, op_types, random
 
+from bnfold.export.rewrites import known_sizes
 from bnfold.graph.tensorflow import tensorflow
 
 tf = tensorflow()
@@ -50,3 +51,31 @@ def test_sizes_stay_computed_when_they_are_unknown():
 
     feeds = {"x": random(2, 6, 7, 2)}, {"x": random(4, 6, 7, 2)}
     assert_lowers(resized, *feeds, shapes=BATCH_ONLY)
+
+
+def test_channels_stay_known_when_the_padding_of_other_axes_is_computed():
+    def padded(x):
+        missing = -tf.shape(x)[1:3] % 4
+        y = tf.pad(x, [[0, 0], [0, missing[0]], [missing[1], 0], [0, 0]])
+        return tf.nn.conv2d(y[:, : tf.shape(x)[1] - 1, 1:], KERNEL, 1, "SAME")
+
+    feeds = {"x": random(2, 6, 7, 2)}, {"x": random(1, 8, 5, 2)}
+    model = assert_lowers(padded, *feeds, shapes={"x": (None, None, None, 2)})
+    [conv] = (node for node in model.graph.node if node.op_type == "Conv")
+    assert conv.input[1] in {tensor.name for tensor in model.graph.initializer}
+
+
+def test_known_sizes_do_not_ask_tensorflow_about_ops_that_it_lacks(monkeypatch):
+    """A sequence between images: what a rewrite has made of the 1-D convolution is no op of TensorFlow."""
+
+    def network(x):
+        rows = tf.nn.conv1d(x[:, 0], random(3, 2, 4, seed=2), 1, "SAME")
+        return rows, v1.image.resize_bilinear(x, tf.shape(x)[1:3] * 2)
+
+    monkeypatch.setattr(known_sizes, "infer_types", _refusing)
+    model = assert_lowers(network, {"x": random(2, 6, 7, 2)}, shapes=BATCH_ONLY)
+    assert "Shape" not in op_types(model)
+
+
+def _refusing(graph):
+    raise ValueError("Op type not registered")
