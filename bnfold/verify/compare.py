@@ -93,7 +93,7 @@ class OutputFigures:
         """Record one batch: ``found`` by mode, in the layout of ``expected``.
 
         ``shaken`` is the truth for inputs that are one rounding off: TensorFlow's own error is taken to be as large
-        at least.
+        at least, unless that is beyond what proves anything.
         """
         parts = parts_of(expected, len(labels))
         self.dtype, self.exact_values = str(expected.dtype), not is_inexact(expected)
@@ -109,7 +109,10 @@ class OutputFigures:
             noise = distances(truth, expected, parts)
             if shaken is not None:
                 moved = distances(truth, np.where(np.isfinite(expected), shaken, expected), parts)
-                noise = [max(pair) for pair in zip(noise, moved, strict=True)]
+                noise = [
+                    own if proves_nothing(by, scale) else max(own, by)
+                    for own, by, scale in zip(noise, moved, size, strict=True)
+                ]
         for i in range(parts):
             if parts == len(labels) and leave_out[i]:
                 continue
@@ -205,11 +208,27 @@ def _quick(sample: Sample, mode: str, tolerance: Tolerance) -> bool:
     return sample.difference[mode] <= tolerance.rtol * sample.scale + tolerance.atol
 
 
+def proves_nothing(error: float, scale: float) -> bool:
+    """Whether a result of magnitude ``scale`` that rounding moves by ``error`` says nothing of another."""
+    return error > WORST_NOISE * scale
+
+
+def chaotic(truth: Array, shaken: Array, samples: int) -> list[int]:
+    """The samples on which one rounding of the inputs moves the true output so far that it proves nothing.
+
+    A norm over one image does so on an image of one colour: it divides by a variance that is rounding alone.
+    """
+    if parts_of(truth, samples) != samples or not is_inexact(truth):
+        return []
+    moved, size = distances(truth, shaken, samples), scales(truth, samples)
+    return [index for index in range(samples) if proves_nothing(moved[index], size[index])]
+
+
 def _by_float64(sample: Sample, mode: str, tolerance: Tolerance, noise: float) -> bool:
     if sample.tensorflow_error is None or tolerance.factor is None or mode not in sample.onnx_error:
         return False
     own = max(sample.tensorflow_error, noise * sample.scale)
-    if own > WORST_NOISE * sample.scale:
+    if proves_nothing(own, sample.scale):
         return False
     return sample.onnx_error[mode] <= tolerance.factor * own + tolerance.floor * sample.scale
 

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from bnfold.verify.compare import OutputFigures, distances, has_nan, parts_of, scales
+from bnfold.verify.compare import OutputFigures, chaotic, distances, has_nan, parts_of, scales
 from bnfold.verify.report import Match, Tolerance
 
 INF, NAN = math.inf, math.nan
@@ -68,6 +68,24 @@ def test_output_is_equal_when_one_rounding_of_the_inputs_moves_the_truth_as_far(
         labels = ("random 0", "random 1")
         figures.add(labels, expected, {"off": found, "on": found}, truth, [False, False], truth + shaken)
         assert figures.check(tolerance).equal is equal
+
+
+def test_own_rounding_decides_when_one_rounding_of_the_inputs_decides_what_a_sample_gives() -> None:
+    """An image of one colour, normalised by its own variance: what its rounding does there is no measure."""
+    truth, shaken = np.float64([[1.0]]), np.float64([[2.5]])
+    expected = np.float32([[1.0001]])
+    for found, equal in ((1.0003, True), (1.0005, False), (1.5, False)):
+        figures = OutputFigures(Match("y:0", "y", "same name"))
+        figures.add(("random 0",), expected, {"off": np.float32([[found]])}, truth, [False], shaken)
+        assert figures.check(QUICK).equal is equal
+
+
+def test_sample_is_chaotic_when_one_rounding_moves_it_by_a_hundredth() -> None:
+    truth = np.float64([[1.0, -4.0], [2.0, 2.0], [0.0, 0.0]])
+    shaken = truth + np.float64([[0.03, 0.0], [0.0, 0.03], [0.0, 0.0]])
+    assert chaotic(truth, shaken, 3) == [1]
+    assert chaotic(truth, shaken, 2) == []
+    assert chaotic(np.array([1, 2]), np.array([1, 9]), 2) == []
 
 
 def _figures(expected: Any, found: Any, truth: Any = None) -> OutputFigures:
