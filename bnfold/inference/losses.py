@@ -111,9 +111,11 @@ class _Losses:
         readers = self.parts.readers(node)
         if not readers:
             return self._rank_of(node.output) == 0 and node.name not in self.deep
-        if not all(reader.name in loss for reader in readers):
+        if node.name in self.deep or not all(reader.name in loss for reader in readers):
             return False
-        if node.name in self.deep or self._mixes_in_weights(node) or _normalises(node, self.graph):
+        if self._rank_of(node.output) == 0:
+            return True
+        if self._mixes_in_weights(node) or _normalises(node, self.graph) or _is_softmax(node, self.graph):
             return False
         if self._groups_samples(node, readers):
             return True
@@ -226,3 +228,18 @@ def _normalises(node: Node, graph: Graph) -> bool:
     """``x · rsqrt(…)``: an embedding brought to length one is an end of a network."""
     producers = [graph.find_producer(tensor) for tensor in node.inputs]
     return node.op == "Mul" and any(producer is not None and producer.op == "Rsqrt" for producer in producers)
+
+
+def _is_softmax(node: Node, graph: Graph) -> bool:
+    """``exp(x) / Σ exp(x)``, as Keras of TensorFlow 1 writes the softmax of images."""
+    if node.op not in ("RealDiv", "Div"):
+        return False
+    total = graph.find_producer(node.inputs[1])
+    numerator = graph.find_producer(node.inputs[0])
+    return (
+        total is not None
+        and total.op == "Sum"
+        and total.inputs[0] == node.inputs[0]
+        and numerator is not None
+        and numerator.op == "Exp"
+    )

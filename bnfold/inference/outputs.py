@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from bnfold.graph import Graph, Node, TensorType, output_index
 from bnfold.inference.anatomy import Anatomy
 from bnfold.inference.choices import RUNNERS, Choice, Choices
-from bnfold.inference.leftovers import find_leftovers
+from bnfold.inference.leftovers import find_leftovers, in_branches
 from bnfold.inference.losses import find_losses
 from bnfold.inference.op_kinds import LINEAR, SHAPE_ONLY, SINK, SUMMARY, UPDATE
 from bnfold.inference.replaced import is_statistic, without_replaced
@@ -60,6 +60,8 @@ class _Search:
 
     def run(self) -> Choices:
         ends = {name: reason for name in self.forward if (reason := self._reason(name))}
+        held = in_branches(self.graph)
+        ends = {name: reason for name, reason in ends.items() if name not in held} or ends
         shown = [name for name, reason in ends.items() if reason == SHOWN and self.graph[name].op not in HEADS]
         if len(shown) < len(ends):
             ends = {name: reason for name, reason in ends.items() if name not in shown}

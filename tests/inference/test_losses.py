@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from saved_graphs import Net, Nets, cross_entropy, dense, image, saved, tf, train, v1
+from saved_graphs import Net, Nets, conv, cross_entropy, dense, image, saved, tf, train, v1
 
 from bnfold.inference import infer
 from bnfold.inference.interface import find_interface
@@ -67,6 +67,26 @@ def scores_that_a_branch_computes_and_never_gives_back() -> None:
 
     penalty = v1.cond(tf.shape(logits)[0] > 1, of_many, lambda: tf.zeros([]))
     train(cross_entropy(logits, target) + 0.1 * penalty)
+
+
+@net("x:0", "p:0")
+def softmax_of_an_image_by_hand() -> None:
+    """Keras of TensorFlow 1 writes it so, and takes the logarithm of what it has divided once more."""
+    logits = conv(image([None, 8, 8, 3]), 4, "a")
+    powers = tf.exp(logits - tf.reduce_max(logits, -1, keepdims=True))
+    p = tf.divide(powers, tf.reduce_sum(powers, -1, keepdims=True), name="p")
+    again = tf.clip_by_value(p / tf.reduce_sum(p, -1, keepdims=True), 1e-7, 1 - 1e-7)
+    train(tf.reduce_mean(-tf.reduce_sum(floats("target", None, 8, 8, 4) * tf.math.log(again), -1)))
+
+
+@net("x:0", "policy:0 value:0")
+def entropy_of_a_policy_without_a_label() -> None:
+    """A scalar that is a term of a loss is one, whether or not a label has part in it."""
+    hidden = tf.nn.relu(dense(features(), 7, "a"))
+    logits, action = dense(hidden, 3, "b"), v1.placeholder(tf.int32, [None], "action")
+    policy, value = tf.nn.softmax(logits, name="policy"), tf.tanh(dense(hidden, 1, "c"), name="value")
+    entropy = tf.reduce_mean(-tf.reduce_sum(policy * tf.math.log(policy + 1e-8), 1))
+    train(cross_entropy(logits, action) + tf.reduce_mean(tf.square(value - floats("reward", None, 1))) - 0.1 * entropy)
 
 
 @pytest.mark.parametrize(("build", "inputs", "outputs"), NETS)
