@@ -5,6 +5,7 @@ from __future__ import annotations
 from onnx import GraphProto, ModelProto, shape_inference
 
 from bnfold.errors import ExportError
+from bnfold.export.front_axes import count_axes_from_front
 from bnfold.export.initializers import Initializers, to_tensor
 from bnfold.export.onnx_graph import value_info
 from bnfold.graph import Array, DType, TensorType
@@ -18,10 +19,9 @@ def complete(model: ModelProto, initializers: Initializers) -> dict[str, Array]:
 
     Shape inference runs on a skeleton in which large initializers are inputs, since it copies the model.
     """
-    wanted = {name for node in model.graph.node for name in _reads(node)} | {o.name for o in model.graph.output}
     skeleton = ModelProto()
     skeleton.CopyFrom(model)
-    for name, array in initializers.among(wanted):
+    for name, array in initializers.among(_wanted(model.graph)):
         if array.nbytes <= _SMALL:
             skeleton.graph.initializer.append(to_tensor(name, array))
         else:
@@ -32,7 +32,12 @@ def complete(model: ModelProto, initializers: Initializers) -> dict[str, Array]:
     outputs = {info.name: info for info in inferred.graph.output}
     for output in model.graph.output:
         output.CopyFrom(outputs[output.name])
-    return dict(initializers.among(wanted))
+    count_axes_from_front(model.graph, initializers)
+    return dict(initializers.among(_wanted(model.graph)))
+
+
+def _wanted(graph: GraphProto) -> set[str]:
+    return {name for node in graph.node for name in _reads(node)} | {output.name for output in graph.output}
 
 
 def _inferred(skeleton: ModelProto) -> ModelProto:

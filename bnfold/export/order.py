@@ -47,5 +47,17 @@ def order_kept(call: Call, op: str, value: str, dtype: DType | None = None) -> C
     return Carried(call, value if wide == dtype else call.cast(value, wide), dtype, wide)
 
 
+def extreme(call: Call, op: str, x: str, y: str, dtype: DType | None = None) -> str:
+    """Max or Min (``op``) of two values, elementwise.
+
+    onnxruntime's own (1.31) compares the lower halves of int64 with the same upper half as int32.
+    """
+    dtype = dtype or call.dtype()
+    if dtype != INT64:
+        return call.widened(op, x, y, dtype=dtype)
+    chosen = call.emit("Greater" if op == "Max" else "Less", x, y)
+    return call.emit("Where", chosen, x, y)
+
+
 def _moved(call: Call, value: str) -> str:
     return call.emit("Add", value, call.constant(np.array(_HALF, np.int64)))

@@ -19,6 +19,9 @@ CONVOLUTIONS = frozenset(
 )
 """Ops whose second input is a kernel, as tall as a batch perhaps, but no batch."""
 
+BOUNDS = {"StridedSlice": (1, 2, 3)}
+"""Inputs that have an entry for each axis, by op: of what is sliced by them TensorFlow may not know the rank."""
+
 WANT_SIZES = frozenset({"MatrixSetDiagV2", "MatrixSetDiagV3"})
 """Ops whose shape function refuses several diagonals beside matrices of which it does not know how many there are."""
 
@@ -55,10 +58,11 @@ def free_batch(
     if len(sizes) != 1:
         return inputs, {}
     [size] = sizes
-    kernels = {node.inputs[1] for node in graph if node.op in CONVOLUTIONS}
+    others = {node.inputs[1] for node in graph if node.op in CONVOLUTIONS}
+    others.update(node.inputs[index] for node in graph for index in BOUNDS.get(node.op, ()))
 
     def free(endpoint: Endpoint, batch: int | None) -> Endpoint:
-        if endpoint.name in fixed or not endpoint.shape or endpoint.shape[0] != size or endpoint.tensor in kernels:
+        if endpoint.name in fixed or not endpoint.shape or endpoint.shape[0] != size or endpoint.tensor in others:
             return endpoint
         return replace(endpoint, shape=(batch, *endpoint.shape[1:]))
 

@@ -77,3 +77,16 @@ def test_clip_is_the_same_when_bounds_are_known_or_computed(dtype):
 
 def test_clip_keeps_nan():
     assert_lowers(lambda x: raw.ClipByValue(t=x, clip_value_min=-1.0, clip_value_max=1.0), {"x": EDGES})
+
+
+def test_extremes_are_the_same_when_int64_differ_in_their_lower_half_alone():
+    """There onnxruntime's Max, Min and Clip compare as int32."""
+    x = np.int64([-300, 300, 70000, -70000, 5, 2**32 - 1, 2**31, 2**32 + 7, -(2**31) - 5])
+
+    def build(x, y):
+        clipped = tf.clip_by_value(x, 7, 2**32 - 1)
+        least = tf.clip_by_value(x, y, y + 9)
+        return [tf.maximum(x, 2**32 - 1), tf.minimum(y, x), clipped, least, tf.nn.relu(x), tf.nn.relu6(x)]
+
+    assert_lowers(build, {"x": x, "y": np.int64(2**31 + 1)}, opsets=(13, 18))
+    assert_lowers(lambda x: tf.saturate_cast(x, tf.uint32), {"x": x}, dynamic=True)

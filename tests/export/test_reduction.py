@@ -184,3 +184,43 @@ def test_nothing_is_dropped_when_the_axes_that_are_computed_are_none(op):
     x = random(2, 1, 4)
     feeds = [{"x": x, "axes": np.array(axes, np.int32)} for axes in ([], [0], [1, -1])]
     assert_lowers(build, *feeds, dynamic=True, opsets=(13, 18))
+
+
+@pytest.mark.parametrize("op", [*OPS, "EuclideanNorm"])
+def test_reduction_is_the_same_when_another_axis_is_empty(op):
+    """onnxruntime leaves what is empty whole along an axis that is counted from the end."""
+
+    def build(x, axis):
+        kept = getattr(raw, op)(input=x, axis=axis, keep_dims=True)
+        return tf.ensure_shape(kept, [None] * 3), tf.reshape(getattr(raw, op)(input=x, axis=axis), [-1])
+
+    feeds = {"x": np.zeros((0, 3, 4), np.float32), "axis": np.int32([-1])}
+    assert_lowers(build, feeds, {"x": random(2, 3, 4), "axis": np.int32([-2])}, dynamic=True, opsets=(15, 18))
+
+
+def test_complex_functions_give_nothing_when_there_is_nothing():
+    def build(x, y):
+        z = tf.complex(x, y)
+        distance = tf.math.squared_difference(z, tf.math.conj(z))
+        return [tf.abs(z), tf.math.real(tf.math.log(z)), tf.math.imag(distance)]
+
+    feeds = {"x": np.zeros((0, 3), np.float32), "y": np.zeros((0, 3), np.float32)}
+    assert_lowers(build, feeds, {"x": random(2, 2), "y": random(2, 2, seed=1)}, dynamic=True, opsets=(13, 18))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.uint32, np.uint64])
+def test_extreme_is_the_least_number_of_its_dtype_when_there_is_none(dtype):
+    build = lambda x: [tf.reduce_max(x, 1), tf.reduce_min(x, 1)]  # noqa: E731
+    feeds = {"x": np.zeros((2, 0), dtype)}
+    assert_lowers(build, feeds, opsets=(13, 18))
+    assert_lowers(build, feeds, {"x": random(2, 3, dtype=dtype)}, dynamic=True)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8, np.float32])
+def test_mean_is_that_of_all_when_several_computed_axes_are_reduced(dtype):
+    """The mean of rounded means would be less."""
+    x = np.array([[[3, 9], [2, 5]], [[4, 4], [0, 3]]], dtype)
+    feeds = {"x": x, "axes": np.int64([0, 2, 1])}
+    for keep in (False, True):
+        build = lambda x, axes, keep=keep: tf.reshape(raw.Mean(input=x, axis=axes, keep_dims=keep), [-1])  # noqa: E731
+        assert_lowers(build, feeds, opsets=(13, 15, 18))

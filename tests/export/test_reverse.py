@@ -144,3 +144,13 @@ def test_partition_and_stitch_give_the_input_back():
 def test_bfloat16_is_moved_as_other_dtypes_are():
     x = random(3, 4).astype(tf.bfloat16.as_numpy_dtype)
     assert_lowers(lambda x: [tf.reverse_sequence(x, [1, 2, 3], 1, 0), *tf.dynamic_partition(x, [1, 0, 1], 2)], {"x": x})
+
+
+def test_complex_sequences_are_reversed_along_any_axes():
+    def build(x, y, lengths):
+        reversed_ = tf.reverse_sequence(tf.complex(x, y), lengths, seq_axis=2, batch_axis=0)
+        return tf.math.real(reversed_), tf.math.imag(reversed_)
+
+    feeds = {"x": random(2, 3, 4), "y": random(2, 3, 4, seed=1), "lengths": np.int32([3, 0])}
+    assert_lowers(build, feeds, opsets=(13, 18))
+    assert_lowers(build, feeds, dynamic=True)

@@ -205,6 +205,19 @@ def test_sizes_keep_their_number_when_they_are_fed_and_as_many_as_the_rows() -> 
     assert interface.outputs[0].shape == (None, None)
 
 
+def test_bounds_of_a_slice_keep_their_number_when_there_are_as_many_as_rows() -> None:
+    """The rank of the result hangs on it, of which TensorFlow says nothing while the strides are fed."""
+
+    def net() -> None:
+        x = v1.placeholder(tf.float32, [3, 4, 5], "x")
+        begin, end, strides = (v1.placeholder(tf.int32, [3], name) for name in ("begin", "end", "strides"))
+        tf.raw_ops.StridedSlice(input=x, begin=begin, end=end, strides=strides, shrink_axis_mask=4, name="y")
+
+    inputs = dict.fromkeys(("x", "begin", "end", "strides"))
+    interface = find_interface(saved(net), inputs=inputs, outputs=["y"])
+    assert [entry.shape for entry in interface.inputs][1:] == [(3,)] * 3
+
+
 def test_batch_is_free_when_only_a_dropout_that_goes_fixes_it() -> None:
     def net() -> None:
         target, x = queue()

@@ -8,6 +8,7 @@ from typing import Any
 from bnfold.export.call import Call
 from bnfold.export.doubles import Doubles
 from bnfold.export.exponentials import expm1, log1p
+from bnfold.export.order import extreme
 from bnfold.export.placement import FOLLOWS
 from bnfold.export.table import FLOATS, NUMBERS, lowers
 from bnfold.graph.dtypes import FLOAT64, INT64
@@ -20,7 +21,7 @@ def lower_activation(call: Call) -> str:
     if call.op == "Relu" and call.dtype().name.startswith("uint"):
         return call.input(0)
     if call.op == "Relu" and call.dtype() == INT64:
-        return call.emit("Max", call.input(0), call.scalar(0, INT64))
+        return extreme(call, "Max", call.input(0), call.scalar(0, INT64))
     return _activation(call, call.fact("onnx"))
 
 
@@ -75,7 +76,10 @@ def lower_softplus(call: Call) -> str:
 @lowers("Relu6", dtypes=NUMBERS, placement=FOLLOWS)
 def lower_relu6(call: Call) -> str:
     dtype = call.dtype()
-    return call.widened("Clip", call.input(0), call.scalar(0, dtype), call.scalar(6, dtype))
+    zero, six = call.scalar(0, dtype), call.scalar(6, dtype)
+    if dtype == INT64:
+        return extreme(call, "Min", extreme(call, "Max", call.input(0), zero), six)
+    return call.widened("Clip", call.input(0), zero, six)
 
 
 @lowers("LeakyRelu", dtypes=FLOATS, placement=FOLLOWS)

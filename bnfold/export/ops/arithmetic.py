@@ -8,6 +8,7 @@ from bnfold.export.complex_functions import complex_function
 from bnfold.export.exponentials import log1p
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import complex_div, complex_mul, is_complex
+from bnfold.export.order import extreme
 from bnfold.export.placement import FOLLOWS
 from bnfold.export.steps import Step, repeated
 from bnfold.export.table import COMPLEX, FLOATS, NUMBERS, lowers
@@ -20,7 +21,7 @@ COMPLEX_TOO = (*NUMBERS, *COMPLEX)
 @lowers("Maximum", placement=FOLLOWS, onnx="Max")
 @lowers("Minimum", placement=FOLLOWS, onnx="Min")
 def lower_binary(call: Call) -> str:
-    return call.widened(call.fact("onnx"), *call.inputs())
+    return extreme(call, call.fact("onnx"), call.input(0), call.input(1))
 
 
 @lowers("Pow", dtypes=COMPLEX_TOO, placement=FOLLOWS)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from bnfold.export.call import Call
 from bnfold.export.numbering import same_texts
 from bnfold.export.ops.complex import is_complex
+from bnfold.export.order import extreme
 from bnfold.export.placement import FOLLOWS, Follows
 from bnfold.export.table import ALL, COMPLEX, FLOATS, lowers
+from bnfold.graph import Array
+from bnfold.graph.dtypes import INT64
 
 
 @lowers("Less", placement=FOLLOWS, onnx="Less")
@@ -68,10 +71,16 @@ def lower_is_finite(call: Call) -> str:
 def lower_clip(call: Call) -> str:
     """The bounds are scalars, or have the value's shape. Where they cross the lower one wins; with Clip the upper."""
     value, low, high = call.inputs()
-    lowest, highest = call.value(1), call.value(2)
-    if lowest is not None and highest is not None and lowest.ndim == highest.ndim == 0 and lowest <= highest:
+    if call.dtype() != INT64 and _are_ordered(call.value(1), call.value(2)):
         return call.widened("Clip", value, low, high)
-    return call.widened("Max", call.widened("Min", value, _as_stored(call, high, 2)), _as_stored(call, low, 1))
+    return extreme(call, "Max", extreme(call, "Min", value, _as_stored(call, high, 2)), _as_stored(call, low, 1))
+
+
+def _are_ordered(lowest: Array | None, highest: Array | None) -> bool:
+    """Are both bounds known scalars, and the lower one not above the other?"""
+    if lowest is None or highest is None or lowest.ndim or highest.ndim:
+        return False
+    return bool(lowest <= highest)
 
 
 def _as_stored(call: Call, bound: str, index: int) -> str:

@@ -61,9 +61,10 @@ def lower_reverse_sequence(call: Call) -> str:
     if {time, batch} == {0, 1}:
         return _reversed_sequences(call, call.input(0), lengths, time, batch)
     order = [batch, time, *(axis for axis in range(rank) if axis not in (batch, time))]
-    value = call.transpose(call.input(0), order)
+    parts = [rank] if is_complex(call) else []
+    value = call.transpose(call.input(0), [*order, *parts])
     value = _reversed_sequences(call, value, lengths, 1, 0)
-    return call.transpose(value, [order.index(axis) for axis in range(rank)])
+    return call.transpose(value, [*(order.index(axis) for axis in range(rank)), *parts])
 
 
 def _sequences_of_unknown_rank(call: Call) -> str:
