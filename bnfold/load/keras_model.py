@@ -101,7 +101,10 @@ def trace_keras_model(model: Any) -> Any:
     try:
         return tf.function(infer).get_concrete_function(specs)
     except Exception as error:  # tracing runs the user's layers: whatever they raise is the reason
-        hint = "trace it yourself: pass tf.function(lambda x: model(x, training=False), input_signature=[...])"
+        hint = (
+            "some layers want to know all sizes: load the model in Python, and pass "
+            "tf.function(lambda x: model(x, training=False), input_signature=[...]) with them"
+        )
         raise LoadError(f"the Keras model {model.name} cannot be traced: {reason(error)}", hint=hint) from error
 
 
