@@ -57,28 +57,58 @@ def tolerant_layers(keras: Any) -> dict[str, Any]:
 
     An argument with a value that did mean something is passed on, and Keras says what it thinks of it.
     """
-    base = keras.layers.Layer
+    base, hard_sigmoid = keras.layers.Layer, _hard_sigmoid(keras)
     classes = {name: c for name, c in vars(keras.layers).items() if isinstance(c, type) and issubclass(c, base)}
-    layers = {name: _tolerant(layer, LEFT_OUT.get(name, {})) for name, layer in classes.items()}
+    layers = {name: _tolerant(layer, LEFT_OUT.get(name, {}), hard_sigmoid) for name, layer in classes.items()}
     layers.update((old, layers[new]) for old, new in RENAMED.items())
-    layers["hard_sigmoid"] = _hard_sigmoid(keras)
+    layers["Model"] = layers["Functional"] = _functional(keras)
+    # Layers that wrap others write them down and read them again: then by the name that the function has itself.
+    layers["hard_sigmoid"] = layers[hard_sigmoid.__name__] = hard_sigmoid
     return layers
 
 
 def _hard_sigmoid(keras: Any) -> Any:
     """Keras 2 meant ``clip(0.2 x + 0.5, 0, 1)`` by the name, Keras 3 means ``clip(x / 6 + 0.5, 0, 1)``."""
 
-    def hard_sigmoid(x: Any) -> Any:
+    def hard_sigmoid_of_keras_2(x: Any) -> Any:
         return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
-    return hard_sigmoid
+    return hard_sigmoid_of_keras_2
 
 
-def _tolerant(layer: Any, ignored: Mapping[str, Any]) -> Any:
+def _functional(keras: Any) -> Any:
+    """A net of layers whose one output Keras 2 wrote as a list, and gave without it."""
+    base = keras.models.Model
+
+    def from_config(cls: type, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+        outputs = config.get("output_layers")
+        if isinstance(outputs, list) and len(outputs) == 1 and isinstance(outputs[0], list):
+            config = {**config, "output_layers": outputs[0]}
+        return base.from_config(config, custom_objects=custom_objects)
+
+    return type("Functional", (base,), {"from_config": classmethod(from_config)})
+
+
+def _tolerant(layer: Any, ignored: Mapping[str, Any], hard_sigmoid: Any) -> Any:
     def from_config(cls: type, config: Mapping[str, Any]) -> Any:
-        return layer.from_config(_kept(config, ignored))
+        return layer.from_config(_as_written_by_keras_3(_kept(config, ignored), hard_sigmoid))
 
     return type(layer.__name__, (layer,), {"from_config": classmethod(from_config)})
+
+
+def _as_written_by_keras_3(config: Mapping[str, Any], hard_sigmoid: Any) -> dict[str, Any]:
+    """``config`` of one layer in Keras 3's words.
+
+    Keras 3 does the same for most layers, but not for those that others wrap; and of a layer that begins a model it
+    takes the shape that Keras 2 wrote with the batch for one without.
+    """
+    written = {key: value for key, value in config.items() if key != "batch_input_shape"}
+    if written.get("input_shape") is not None:
+        written["input_shape"] = written["input_shape"][1:]
+    if isinstance(axis := written.get("axis"), list) and len(axis) == 1:
+        [written["axis"]] = axis
+    activations = {key for key, value in written.items() if key.endswith("activation") and value == "hard_sigmoid"}
+    return {**written, **dict.fromkeys(activations, hard_sigmoid)}
 
 
 def _kept(config: Mapping[str, Any], ignored: Mapping[str, Any]) -> dict[str, Any]:

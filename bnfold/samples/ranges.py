@@ -85,8 +85,8 @@ def input_range(reference: InferenceGraph, endpoint: Endpoint) -> InputRange:
         return InputRange("text", 0, len(words), "the graph's own words, and others", words)
     if dtype.is_integer:
         return _integer_range(graph, endpoint)
-    if statistics := _statistics(reference, endpoint):
-        return statistics
+    if told := _indices(graph, endpoint) or _statistics(reference, endpoint):
+        return told
     found = [step for step in _arithmetic(graph, endpoint.tensor) if step is not None]
     for node, value in found:
         if _magnitude(node, value) >= THRESHOLD:
@@ -97,11 +97,18 @@ def input_range(reference: InferenceGraph, endpoint: Endpoint) -> InputRange:
     return InputRange("normal", -1.0, 1.0, "nothing in the graph tells its range")
 
 
-def _integer_range(graph: Graph, endpoint: Endpoint) -> InputRange:
+def _indices(graph: Graph, endpoint: Endpoint) -> InputRange | None:
+    """The range of numbers that are looked up, whole ones of a floating type perhaps, as Keras feeds them."""
     for tensor in _passed(graph, endpoint.tensor):
         for reader in graph.readers(tensor):
             if (limit := _index_limit(graph, reader, tensor)) is not None:
                 return InputRange("integer", 0, limit, f"indices: {reader.name} looks up {limit} rows")
+    return None
+
+
+def _integer_range(graph: Graph, endpoint: Endpoint) -> InputRange:
+    if indices := _indices(graph, endpoint):
+        return indices
     if endpoint.dtype.name == "uint8":
         return InputRange("integer", 0, 256, "bytes")
     return InputRange("integer", 0, 10, "small integers: nothing in the graph tells the range")
@@ -125,11 +132,18 @@ def _passed(graph: Graph, tensor: str) -> Iterator[str]:
         current = pending.pop(0)
         yield current
         for reader in graph.readers(current):
-            if reader.op in PASSES and reader.inputs[0 if reader.op != "Split" else 1] == current:
+            if _keeps(reader, current):
                 for output in graph.outputs_read(reader.name):
                     if output not in seen:
                         seen.add(output)
                         pending.append(output)
+
+
+def _keeps(reader: Node, tensor: str) -> bool:
+    """Whether ``reader`` gives values of ``tensor``; a Select that counts what is below 0 from the end gives most."""
+    if reader.op in ("Select", "SelectV2"):
+        return reader.inputs[2] == tensor
+    return reader.op in PASSES and reader.inputs[0 if reader.op != "Split" else 1] == tensor
 
 
 def _arithmetic(graph: Graph, tensor: str) -> Iterator[tuple[Node, Array]]:

@@ -36,9 +36,9 @@ def test_result_is_the_models_when_keras_3_saved_it(tmp_path, keras_model, image
     np.testing.assert_allclose(computed(source, image)[0], keras_model(image, training=False), **CLOSE)
 
 
-@pytest.mark.parametrize("name", ["tf_keras", "tf_1_15"])
+@pytest.mark.parametrize("name", ["tf_keras", "tf_1_15", "tf_1_15_sequence"])
 def test_result_is_the_truth_when_keras_2_saved_the_file(fixture_folder, computed, name):
-    """Both files have arguments that Keras 3 refuses, and a hard_sigmoid, which it computes differently."""
+    """The files have arguments that Keras 3 refuses or misreads, and a hard_sigmoid, which it computes differently."""
     folder = fixture_folder("keras_2")
     truth = np.load(folder / f"expected_{name}.npz")
     np.testing.assert_allclose(computed(load(folder / f"{name}.h5"), truth["input"])[0], truth["output"], **CLOSE)

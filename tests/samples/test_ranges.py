@@ -54,6 +54,19 @@ def test_range_is_the_number_of_rows_when_an_integer_looks_one_up(nets: Any) -> 
     assert set(drawn) == set(range(37))
 
 
+def test_range_is_the_number_of_rows_when_keras_looks_one_up(nets: Any) -> None:
+    """Indices of an Embedding may be fed as floats, and those below 0 count from the end."""
+    tf = nets.tf
+    with tf.Graph().as_default() as built:
+        words = tf.compat.v1.placeholder(tf.float32, (None, 5), name="words")
+        index = tf.cast(words, tf.int32)
+        tf.gather(np.ones((4, 3), np.float32), tf.where(index < 0, index + 4, index), name="y")
+    inference = nets.inference_graph(built, ["words:0"], ["y:0"])
+    found = input_range(inference, inference.inputs[0])
+    assert (found.kind, found.low, found.high) == ("integer", 0, 4)
+    assert found.draw((9,), np.random.default_rng(0), np.dtype(np.float32)).dtype == np.float32
+
+
 def test_range_is_that_of_the_statistics_when_a_batch_norm_comes_first(nets: Any) -> None:
     inference = nets.two_norms()
     norm = BatchNorm(
