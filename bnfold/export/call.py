@@ -107,7 +107,12 @@ class Call:
     # Layout
 
     def axis(self, axis: int, index: int = 0) -> int:
-        """Where TensorFlow's ``axis`` (negative counts from the end) of input ``index`` is stored."""
+        """Where TensorFlow's ``axis`` (negative counts from the end) of input ``index`` is stored.
+
+        Of an unknown rank, a negative axis still counts from the end: there is no layout.
+        """
+        if axis < 0 and self.shape(index) is None:
+            return axis
         return self._stored_axis(axis, self.rank(index), self._layout.inputs[index])
 
     def out_axis(self, axis: int) -> int:

@@ -37,19 +37,50 @@ _FIXED: dict[str, dict[int, int]] = {
 }
 """The rank of inputs, by index."""
 
+_OPERANDS: dict[int, dict[str, tuple[int, ...]]] = {
+    0: {
+        **dict.fromkeys(("NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV4"), (2, 3, 4)),
+        **dict.fromkeys(("NonMaxSuppressionV5", "CombinedNonMaxSuppression"), (2, 3, 4, 5)),
+        "NonMaxSuppressionWithOverlaps": (2, 3, 4),
+        **dict.fromkeys(("AdjustContrastv2", "AdjustHue", "AdjustSaturation", "TopKV2"), (1,)),
+        "FakeQuantWithMinMaxVars": (1, 2),
+        "NonMaxSuppression": (2,),
+        "OneHot": (1, 2, 3),
+        "Range": (0, 1, 2),
+        "Split": (0,),
+    },
+    1: {
+        **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), (1, 2, 3, 4)),
+        **dict.fromkeys(("Conv2DBackpropInput", "DepthwiseConv2dNativeBackpropInput", "Conv3DBackpropInputV2"), (0,)),
+        **dict.fromkeys(("BiasAdd", "BiasAddV1", "SpaceToBatchND", "BatchToSpaceND", "ReverseSequence"), (1,)),
+        **dict.fromkeys(("ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"), (1,)),
+        **dict.fromkeys(("Reshape", "BroadcastTo", "Tile", "Transpose"), (1,)),
+        **dict.fromkeys(("FakeQuantWithMinMaxVarsPerChannel", "MaxPoolV2", "Slice"), (1, 2)),
+        "StridedSlice": (1, 2, 3),
+        "CropAndResize": (3,),
+        "Fill": (0,),
+    },
+    2: {
+        **dict.fromkeys(("SpaceToBatchND", "BatchToSpaceND"), (2,)),
+        **dict.fromkeys(("SpaceToBatch", "BatchToSpace", "Pad", "PadV2", "MirrorPad"), (1,)),
+    },
+}
+"""By rank, the inputs of each op that are scalars, vectors and matrices: sizes, thresholds, one number per channel."""
+
 
 @rewrites(order=-45)
 def ranks_that_ops_imply(graph: Graph, kept: Set[str]) -> None:
-    """Placeholders of unknown rank that go into such an op, alone or through others that keep the rank, get it."""
+    """Tensors of unknown rank that go into such an op, alone or through others that keep the rank, get it."""
     del kept
     _mend_volumes(graph)
     found = {tensor: rank for node in list(graph) for tensor, rank in _implied(graph, node)}
     if not found:
         return
     for tensor, rank in found.items():
-        placeholder = graph.producer_of(tensor)
-        graph.replace(placeholder.with_attrs(shape=(None,) * rank))
         graph.types[tensor] = TensorType(graph.types[tensor].dtype, (None,) * rank)
+        producer = graph.find_producer(tensor)
+        if producer is not None and producer.op == "Placeholder":
+            graph.replace(producer.with_attrs(shape=(None,) * rank))
     for tensor, known in infer_types(graph).items():
         graph.types[tensor] = more_specific(graph.types.get(tensor), known)
 
@@ -77,10 +108,11 @@ def _implied(graph: Graph, node: Node) -> Iterator[tuple[str, int]]:
         ranks = dict.fromkeys(_OF_FORMAT[node.op], rank)
     if node.op in _PADS and (pairs := graph.shape_of(node.inputs[1])) and pairs[0] is not None:
         ranks = {0: pairs[0]}
+    ranks = {**ranks, **{index: rank for rank, ops in _OPERANDS.items() for index in ops.get(node.op, ())}}
     for index, rank in ranks.items():
-        origin = _origin(graph, node.inputs[index], rank)
-        if origin is not None:
-            yield origin
+        if index >= len(node.inputs):
+            continue
+        yield from _upwards(graph, node.inputs[index], rank)
 
 
 _PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
@@ -88,16 +120,15 @@ _KEEPS = _PADS | {"SpaceToBatchND", "BatchToSpaceND", "ReverseV2"}
 """Ops with more inputs than one whose output has the rank of the first."""
 
 
-def _origin(graph: Graph, tensor: str, rank: int) -> tuple[str, int] | None:
-    """The placeholder of unknown rank that decides the rank of ``tensor``, and its rank."""
+def _upwards(graph: Graph, tensor: str, rank: int) -> Iterator[tuple[str, int]]:
+    """``tensor`` and what decides its rank, as far as that is unknown, with their ranks."""
     while (known := graph.type_of(tensor)) is not None and known.shape is None:
-        node = graph.find_producer(tensor)
-        if node is None or node.op == "Placeholder":
-            return (tensor, rank) if node is not None else None
+        yield tensor, rank
+        if (node := graph.find_producer(tensor)) is None:
+            return
         row = find_row(node.op)
         if node.op == "ExpandDims":
             rank -= 1
         elif node.op not in _KEEPS and (len(node.inputs) != 1 or row is None or not isinstance(row.placement, Follows)):
-            return None
+            return
         tensor = node.inputs[0]
-    return None
