@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from bnfold.graph import Graph, Shape, node_name
-from bnfold.graph.evaluate import infer_types
+from bnfold.graph import Array, Graph, Shape, node_name
+from bnfold.graph.evaluate import infer_types, run
 from bnfold.graph.stages import Endpoint
 from bnfold.inference.cut import Interface, cut
+from bnfold.inference.scalars import few_sources
 from bnfold.inference.shapes import forward_of
 
 PROBE = 7
@@ -109,7 +110,7 @@ def _row_by_row(graph: Graph, size: int) -> dict[str, Shape]:
         return {}
     found: dict[str, Shape] = {}
     for node in graph:
-        if node.op != "Reshape" or (wanted := graph.value(node.inputs[1])) is None or wanted.size == 0:
+        if node.op != "Reshape" or (wanted := _written(graph, node.inputs[1])) is None or wanted.size == 0:
             continue
         before, after = types[node.inputs[0]].shape, types[node.output].shape
         if not before or not after or None in (*before, *after) or int(wanted.ravel()[0]) != size:
@@ -117,3 +118,12 @@ def _row_by_row(graph: Graph, size: int) -> dict[str, Shape]:
         if before[0] == after[0] == size:
             found[node.name] = (-1, *after[1:])
     return found
+
+
+def _written(graph: Graph, tensor: str) -> Array | None:
+    """The value of ``tensor`` where it is a constant, or is put together from constants as feature columns do it."""
+    value = graph.value(tensor)
+    sources = few_sources(graph, tensor) or []
+    if value is not None or not sources or any(not node.inputs and node.op != "Const" for node in sources):
+        return value
+    return run(graph.pruned([tensor]), [tensor])[0]

@@ -70,8 +70,11 @@ THRESHOLD = 16.0
 PASSES = (
     "Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose", "StopGradient", "Pad", "PadV2", "MirrorPad",
     "ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea", "Split", "SplitV", "StridedSlice",
-    "Slice", "Unpack", "ReverseV2", "GatherV2", "Snapshot", "PlaceholderWithDefault",
+    "Slice", "Unpack", "ReverseV2", "GatherV2", "Snapshot", "PlaceholderWithDefault", "GatherNd", "Unique",
+    "SparseFillEmptyRows",
 )  # fmt: skip
+VALUES = {"Split": 1, "SparseFillEmptyRows": 1}
+"""Which input of those the values are; of the others it is the first."""
 ARITHMETIC = ("Sub", "Add", "AddV2", "BiasAdd", "Mul", "RealDiv", "Div")
 
 
@@ -99,11 +102,16 @@ def input_range(reference: InferenceGraph, endpoint: Endpoint) -> InputRange:
 
 def _indices(graph: Graph, endpoint: Endpoint) -> InputRange | None:
     """The range of numbers that are looked up, whole ones of a floating type perhaps, as Keras feeds them."""
-    for tensor in _passed(graph, endpoint.tensor):
-        for reader in graph.readers(tensor):
-            if (limit := _index_limit(graph, reader, tensor)) is not None:
-                return InputRange("integer", 0, limit, f"indices: {reader.name} looks up {limit} rows")
-    return None
+    found = [
+        (limit, reader.name)
+        for tensor in _passed(graph, endpoint.tensor)
+        for reader in graph.readers(tensor)
+        if (limit := _index_limit(graph, reader, tensor)) is not None
+    ]
+    if not found:
+        return None
+    limit, name = min(found, key=lambda each: each[0])
+    return InputRange("integer", 0, limit, f"indices: {name} looks up {limit} rows")
 
 
 def _integer_range(graph: Graph, endpoint: Endpoint) -> InputRange:
@@ -143,7 +151,7 @@ def _keeps(reader: Node, tensor: str) -> bool:
     """Whether ``reader`` gives values of ``tensor``; a Select that counts what is below 0 from the end gives most."""
     if reader.op in ("Select", "SelectV2"):
         return reader.inputs[2] == tensor
-    return reader.op in PASSES and reader.inputs[0 if reader.op != "Split" else 1] == tensor
+    return reader.op in PASSES and reader.inputs[VALUES.get(reader.op, 0)] == tensor
 
 
 def _arithmetic(graph: Graph, tensor: str) -> Iterator[tuple[Node, Array]]:

@@ -198,3 +198,17 @@ def test_interface_is_what_a_person_would_name(build: Net, inputs: list[str], ou
     interface = find_interface(saved(build))
     assert [endpoint.name for endpoint in interface.inputs] == inputs
     assert [endpoint.name for endpoint in interface.outputs] == outputs
+
+
+def test_batch_is_free_when_a_feature_column_repeats_that_of_the_pipeline() -> None:
+    """It reshapes to ``[batch, size]``, put together from two constants where the batch is known."""
+
+    def network() -> None:
+        x, target = v1.FIFOQueue(10, [tf.float32, tf.int32], [[5], []]).dequeue_many(8, name="next")
+        rows = tf.stack([tf.constant([8, 5])[0], 5])
+        logits = dense(tf.nn.relu(dense(tf.reshape(x, rows), 7, "a")), 3, "logits")
+        tf.nn.softmax(logits, name="p")
+        train(cross_entropy(logits, target))
+
+    interface = find_interface(saved(network))
+    assert [endpoint.shape for endpoint in (*interface.inputs, *interface.outputs)] == [(None, 5), (None, 3)]

@@ -67,6 +67,19 @@ def test_range_is_the_number_of_rows_when_keras_looks_one_up(nets: Any) -> None:
     assert found.draw((9,), np.random.default_rng(0), np.dtype(np.float32)).dtype == np.float32
 
 
+def test_range_is_the_smallest_number_of_rows_when_several_are_looked_up(nets: Any) -> None:
+    """Feature columns make a sparse tensor of what is fed, and look up each number once."""
+    tf = nets.tf
+    with tf.Graph().as_default() as built:
+        kind = tf.compat.v1.placeholder(tf.int64, (None,), name="kind")
+        present = tf.gather_nd(kind, tf.where(tf.not_equal(kind, -1)))
+        tf.gather(np.ones((7, 3), np.float32), tf.unique(present).y, name="y")
+        tf.gather(np.ones((5, 3), np.float32), kind, name="z")
+    inference = nets.inference_graph(built, ["kind:0"], ["y:0", "z:0"])
+    found = input_range(inference, inference.inputs[0])
+    assert (found.kind, found.low, found.high) == ("integer", 0, 5)
+
+
 def test_range_is_that_of_the_statistics_when_a_batch_norm_comes_first(nets: Any) -> None:
     inference = nets.two_norms()
     norm = BatchNorm(
