@@ -10,6 +10,7 @@ from bnfold.export.initializers import Initializers
 from bnfold.export.onnx_graph import Names, OnnxGraph
 from bnfold.export.tidying.bench import Bench
 from bnfold.export.tidying.concats import join_concats
+from bnfold.export.tidying.constants import fold_constants
 from bnfold.export.tidying.size_paths import shorten_size_paths
 from bnfold.export.tidying.twins import share_twins
 from bnfold.export.tidying.widening import widen_sizes
@@ -26,8 +27,8 @@ def tidy(graph: OnnxGraph, initializers: Initializers, names: Names, opset: int)
             tidy(body, initializers, names, opset)
     widen_sizes(Bench(graph, initializers, names, opset))
     for _ in range(_ROUNDS):
-        bench = Bench(graph, initializers, names, opset)
-        changed = shorten_size_paths(bench)
+        changed = fold_constants(Bench(graph, initializers, names, opset))
+        changed |= shorten_size_paths(Bench(graph, initializers, names, opset))
         changed |= join_concats(Bench(graph, initializers, names, opset))
         changed |= share_twins(graph)
         graph.drop_unread()
