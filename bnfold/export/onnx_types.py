@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from onnx import GraphProto, ModelProto, shape_inference
+from collections.abc import Mapping
+
+from onnx import GraphProto, ModelProto, NodeProto, TensorShapeProto, ValueInfoProto, shape_inference
 
 from bnfold.errors import ExportError
 from bnfold.export.front_axes import count_axes_from_front
@@ -28,6 +30,8 @@ def complete(model: ModelProto, initializers: Initializers) -> dict[str, Array]:
             known = TensorType(DType.of_numpy(array.dtype), array.shape)
             skeleton.graph.input.append(value_info(name, known))
     inferred = _inferred(skeleton)
+    if _add_ranks(inferred.graph, skeleton.graph):
+        inferred = _inferred(skeleton)
     _copy_types(inferred.graph, model.graph)
     outputs = {info.name: info for info in inferred.graph.output}
     for output in model.graph.output:
@@ -54,6 +58,42 @@ def _inferred(skeleton: ModelProto) -> ModelProto:
     except shape_inference.InferenceError as error:
         hint = "--input with other sizes may avoid it; a fault of the exporter all the same"
         raise ExportError(f"the ONNX graph contradicts TensorFlow's shapes: {error}", hint=hint) from error
+
+
+def _add_ranks(inferred: GraphProto, target: GraphProto) -> bool:
+    """Add to ``target`` the ranks that ONNX' shape inference does not see; were there any?
+
+    It says nothing of a convolution whose kernel has sizes that are not known, or of what a Loop carries.
+    """
+    known = {info.name: info for info in (*inferred.value_info, *inferred.input, *inferred.output)}
+    own = {info.name: info for info in (*target.value_info, *target.output)}
+    found = False
+    for node, same in zip(inferred.node, target.node, strict=True):
+        for name, source in zip(node.output, _alike(node, known), strict=False):
+            info = known.get(name)
+            if source is None or info is None or info.type.tensor_type.HasField("shape"):
+                continue
+            shape = source.type.tensor_type.shape
+            where = own[name] if name in own else target.value_info.add(name=name)
+            where.type.tensor_type.elem_type = info.type.tensor_type.elem_type
+            where.type.tensor_type.shape.dim.extend([TensorShapeProto.Dimension()] * len(shape.dim))
+            found = True
+        bodies = {attribute.name: attribute.g for attribute in same.attribute if attribute.HasField("g")}
+        for attribute in node.attribute:
+            if attribute.name in bodies:
+                found |= _add_ranks(attribute.g, bodies[attribute.name])
+    return found
+
+
+def _alike(node: NodeProto, known: Mapping[str, ValueInfoProto]) -> list[ValueInfoProto | None]:
+    """For each output of ``node`` a value of the same rank, if one is known to have one."""
+    found: list[ValueInfoProto | None] = []
+    if node.op_type in ("Conv", "ConvTranspose"):
+        found = [known.get(node.input[0]) or known.get(node.input[1])]
+    elif node.op_type == "Loop":
+        [body] = (attribute.g for attribute in node.attribute if attribute.name == "body")
+        found = list(body.output[1 : len(node.input) - 1])
+    return [info if info is not None and info.type.tensor_type.HasField("shape") else None for info in found]
 
 
 def _copy_types(source: GraphProto, target: GraphProto) -> None:

@@ -361,3 +361,21 @@ def test_pad_stays_when_it_is_more_than_the_convs_padding(pads, fill, padding):
         return tf.nn.conv2d(tf.pad(x, pads, constant_values=fill), random(3, 3, channels, 5, seed=1), 1, padding)
 
     assert "Pad" in op_types(assert_lowers(build, {"x": random(2, 7, 6, 4)}))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_value_has_a_shape_when_no_size_is_known(dtype):
+    """ONNX' shape inference says nothing of a convolution whose kernel it does not know."""
+
+    def network(x, kernel, size):
+        y = tf.nn.conv2d(x, kernel, 2, "SAME", dilations=1)
+        return y, tf.nn.conv2d_transpose(y, kernel, size, 2, "SAME")
+
+    feeds = {
+        "x": random(2, 7, 6, 3, dtype=dtype),
+        "kernel": random(3, 2, 3, 5, dtype=dtype),
+        "size": np.int32([2, 7, 6, 3]),
+    }
+    model = assert_lowers(network, feeds, dynamic=True, rtol=1e-5, atol=1e-5)
+    shapeless = [info.name for info in model.graph.value_info if not info.type.tensor_type.HasField("shape")]
+    assert shapeless == []

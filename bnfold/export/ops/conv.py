@@ -47,9 +47,8 @@ def _without_groups(call: Call, kernel: str, rank: int) -> str:
     group_of_output = counted(call, 0, gives.scalar()) * groups // gives
     group_of_channel = counted(call, 0, have.scalar()) // takes
     ours = group_of_output.expanded(1).equals(group_of_channel.expanded(0))
-    for axis in range(2, rank):
-        ours = ours.expanded(axis)
-    return selected(call, ours.name, repeated, call.scalar(0, call.dtype(1)), call.dtype(1))
+    spread = call.unsqueeze(ours.name, range(2, rank))
+    return selected(call, spread, repeated, call.scalar(0, call.dtype(1)), call.dtype(1))
 
 
 @lowers("DepthwiseConv2dNative", dtypes=FLOATS, placement=SPATIAL)
@@ -90,9 +89,8 @@ def _for_all_channels(call: Call) -> str:
     shape = run_time_shape(call, turned)
     channel = counted(call, 0, shape[0])
     same = channel.reshaped([-1, 1, 1]).equals(channel)
-    for axis in range(3, 3 + count):
-        same = same.expanded(axis)
-    spread = selected(call, same.name, call.unsqueeze(turned, [2]), call.scalar(0, call.dtype(1)), call.dtype(1))
+    mask = call.unsqueeze(same.name, range(3, 3 + count))
+    spread = selected(call, mask, call.unsqueeze(turned, [2]), call.scalar(0, call.dtype(1)), call.dtype(1))
     target = joined(call, -1, shape.entries(0, 1), shape.entries(2, 2 + count))
     return call.emit("Reshape", spread, target.name)
 
