@@ -189,3 +189,10 @@ def complex_function(call: Call, name: str) -> str:
     f = Complexes(call)
     function: Callable[..., Parts] = getattr(f, name)
     return f.pair(function(*(parts(call, value) for value in call.inputs())))
+
+
+def complex_log(call: Call, value: str, name: str) -> str:
+    """The logarithm (``name`` is "Log") of a complex value, or that of one more ("Log1p")."""
+    numbers = Complexes(call)
+    z = parts(call, value)
+    return numbers.pair(numbers.log(z) if name == "Log" else numbers.log1p(z))

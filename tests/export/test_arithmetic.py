@@ -129,3 +129,12 @@ def test_powers_of_integers_are_exact_and_wrap(dtype):
 
     assert_lowers(build, {"x": bases, "y": exponents}, opsets=(13, 18))
     assert_lowers(build, {"x": bases, "y": exponents}, dynamic=True)
+
+
+def test_products_with_complex_zeros_are_zero():
+    def build(a, b):
+        x, y = tf.complex(a, b), tf.complex(b, a + 1.0)
+        results = [op(x * scale, y) for op in (tf.math.xdivy, tf.math.xlogy, tf.math.xlog1py) for scale in (1.0, 0.0)]
+        return [part(z) for z in results for part in (tf.math.real, tf.math.imag)]
+
+    assert_lowers(build, {"a": random(2, 3), "b": random(2, 3, seed=1)}, rtol=1e-4, atol=1e-5)

@@ -73,3 +73,14 @@ def test_bias_is_added_when_the_rank_is_not_known(data_format):
     arrays = [random(2, 4, 4), random(2, 4, 3, 4)]
     feeds = [{"values": x.ravel(), "shape": np.int32(x.shape), "bias": random(4, seed=1)} for x in arrays]
     assert_lowers(build, *feeds, dynamic=True)
+
+
+@pytest.mark.parametrize(("data_format", "shape"), [("NHWC", (2, 4, 3)), ("NCHW", (2, 3, 4, 2))])
+def test_bias_is_added_when_it_is_complex(data_format, shape):
+    def build(x, y, bias):
+        z = tf.raw_ops.BiasAdd(value=tf.complex(x, y), bias=tf.complex(bias, 2 * bias), data_format=data_format)
+        return tf.math.real(z), tf.math.imag(z)
+
+    feeds = {"x": random(*shape), "y": random(*shape, seed=1), "bias": np.float32([1, -2, 3])}
+    assert_lowers(build, feeds)
+    assert_lowers(build, feeds, dynamic=True)

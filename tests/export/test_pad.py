@@ -116,3 +116,26 @@ def test_zeros_around_a_max_pool_are_its_own_when_no_value_is_negative(positive)
 )
 def test_zeros_around_a_max_pool_stay_when_they_may_win(build):
     assert_lowers(build, {"x": random(2, 9, 8, 3, low=-9, high=-1)})
+
+
+def test_padding_of_complex_numbers_is_another_than_zero_when_it_is_asked_for():
+    def build(x, y, fill):
+        padded = tf.raw_ops.PadV2(
+            input=tf.complex(x, y), paddings=[[1, 0], [2, 1]], constant_values=tf.complex(fill, 2.0)
+        )
+        return tf.math.real(padded), tf.math.imag(padded)
+
+    feeds = {"x": random(2, 3), "y": random(2, 3, seed=1), "fill": np.float32(-1.5)}
+    assert_lowers(build, feeds, opsets=(13, 18))
+    assert_lowers(build, feeds, dynamic=True)
+
+
+def test_padding_is_the_same_when_it_is_of_texts():
+    def build(x, paddings):
+        shown = [tf.pad(x, paddings), tf.pad(x, paddings, constant_values="q")]
+        return [*shown, tf.pad(x, paddings, "REFLECT"), tf.pad(x, paddings, "SYMMETRIC")]
+
+    x, paddings = np.array([["a", "b", "c"], ["d", "e", "f"]], object), np.int32([[0, 1], [2, 1]])
+    assert_lowers(build, {"x": x, "paddings": paddings}, opsets=(13, 18))
+    assert_lowers(lambda x: build(x, paddings), {"x": x}, dynamic=True)
+    assert_lowers(lambda x: tf.pad(x, [[1, 0], [0, 1]], "SYMMETRIC"), {"x": x})

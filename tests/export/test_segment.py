@@ -118,3 +118,29 @@ def test_rows_are_combined_when_not_even_the_rank_of_the_segments_is_known(how):
     feeds = [of_any_rank(random(2, 3, 2))[0] | {"ids": ids, "rows": np.int32(rows)} for rows in ([2, 3],)]
     feeds += [of_any_rank(random(6, 2))[0] | {"ids": ids, "rows": np.int32([6])}]
     assert_lowers(reshaped(build), *feeds, dynamic=True)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_complex_rows_are_added_by_segment(dynamic):
+    def build(x, y):
+        z, ids = tf.complex(x, y), [0, 0, 2, 2]
+        sums = [
+            tf.math.segment_sum(z, ids),
+            tf.math.segment_mean(z, ids),
+            tf.math.unsorted_segment_sum(z, ids[::-1], 4),
+        ]
+        return [part(total) for total in sums for part in (tf.math.real, tf.math.imag)]
+
+    assert_lowers(build, {"x": random(4, 3), "y": random(4, 3, seed=1)}, dynamic=dynamic, opsets=(13, 18))
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_extremes_of_segments_are_the_same_when_numbers_need_all_bits_of_uint64(opset):
+    x = np.array([[2**64 - 1, 3], [2**63, 5], [7, 2**63 + 9]], np.uint64)
+
+    def build(x):
+        ids = [1, 1, 3]
+        most = [tf.math.unsorted_segment_max(x, ids, 4), tf.math.unsorted_segment_min(x, ids, 4)]
+        return [*most, tf.tensor_scatter_nd_max(x, [[0], [0]], x[1:]), tf.tensor_scatter_nd_min(x, [[0], [0]], x[1:])]
+
+    assert_lowers(build, {"x": x}, opsets=(opset,))

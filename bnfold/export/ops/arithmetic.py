@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnfold.export.call import Call
 from bnfold.export.carry import selected
-from bnfold.export.complex_functions import complex_function
+from bnfold.export.complex_functions import complex_function, complex_log
 from bnfold.export.exponentials import log1p
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import complex_div, complex_mul, is_complex
@@ -182,16 +182,16 @@ def lower_truncate_mod(call: Call) -> str:
 
 @lowers("DivNoNan", dtypes=(*FLOATS, *COMPLEX), placement=FOLLOWS, onnx="Div", zero=1)
 @lowers("MulNoNan", dtypes=(*FLOATS, *COMPLEX), placement=FOLLOWS, onnx="Mul", zero=1)
-@lowers("Xdivy", dtypes=FLOATS, placement=FOLLOWS, onnx="Div", zero=0)
-@lowers("Xlogy", dtypes=FLOATS, placement=FOLLOWS, onnx="Mul", zero=0, of="Log")
-@lowers("Xlog1py", dtypes=FLOATS, placement=FOLLOWS, onnx="Mul", zero=0, of="Log1p")
+@lowers("Xdivy", dtypes=(*FLOATS, *COMPLEX), placement=FOLLOWS, onnx="Div", zero=0)
+@lowers("Xlogy", dtypes=(*FLOATS, *COMPLEX), placement=FOLLOWS, onnx="Mul", zero=0, of="Log")
+@lowers("Xlog1py", dtypes=(*FLOATS, *COMPLEX), placement=FOLLOWS, onnx="Mul", zero=0, of="Log1p")
 def lower_zero_first(call: Call) -> str:
     """0 wherever one operand is 0, even if the other is infinite or NaN."""
     dtype, (x, y) = part_dtype(call.dtype()), call.inputs()
     tested = (x, y)[call.fact("zero")]
     if is_complex(call):
-        combine = complex_mul if call.op == "MulNoNan" else complex_div
-        result = combine(call, x, y)
+        combine = complex_mul if call.fact("onnx") == "Mul" else complex_div
+        result = combine(call, x, complex_log(call, y, of) if (of := call.fact("of")) else y)
         tested = call.reduce("ReduceSum", call.emit("Abs", tested), [-1], keepdims=True)
     else:
         of = call.fact("of")

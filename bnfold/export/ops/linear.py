@@ -53,7 +53,7 @@ def _operand(call: Call, index: int, transposed: bool) -> str:
     return call.transpose(call.input(index), (1, 0))
 
 
-@lowers("BiasAdd", "BiasAddV1", placement=Follows(data=(0,)))
+@lowers("BiasAdd", "BiasAddV1", dtypes=(*NUMBERS, *COMPLEX), placement=Follows(data=(0,)))
 def lower_bias_add(call: Call) -> str:
     """Adds along the channel axis, which data_format names: the last one, or axis 1."""
     if call.shape() is None:
@@ -67,7 +67,8 @@ def lower_bias_add(call: Call) -> str:
         return call.widened("Add", call.input(0), call.input(1))
     if bias is not None:
         return call.widened("Add", call.input(0), call.constant(bias.reshape(shape), call.node.inputs[1]))
-    return call.widened("Add", call.input(0), call.reshape(call.input(1), shape))
+    parts = [2] if is_complex(call) else []
+    return call.widened("Add", call.input(0), call.reshape(call.input(1), [*shape, *parts]))
 
 
 def _bias_of_unknown_rank(call: Call) -> str:
@@ -76,6 +77,10 @@ def _bias_of_unknown_rank(call: Call) -> str:
         return call.input(1)
     spatial = Ints(call, call.emit("Shape", run_time_shape(call, call.input(0)).name)) - 2
     ones = as_ints(call, 1).spread(spatial)
+    if is_complex(call):
+        return call.emit(
+            "Reshape", call.input(1), joined(call, [-1], ones.entries(1), [2]).name
+        )  # the parts are no axis
     return call.emit("Reshape", call.input(1), joined(call, [-1], ones).name)
 
 

@@ -17,8 +17,10 @@ from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape
 from bnfold.export.kernels import widening
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex
+from bnfold.export.order import extreme, order_kept
 from bnfold.export.table import ALL, COMPLEX, NUMBERS, lowers
 from bnfold.graph import DType
+from bnfold.graph.dtypes import INT64
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,10 @@ def combined(
     flat = call.emit("Reshape", updates, joined(call, [-1], rest.product().vector()).name)
     count = rows.product()
     gathered = reduced_by_row(call, how, flat, row, count, dtype)
-    both = call.widened(how.onnx, base, call.emit("Reshape", gathered, shape.name), dtype=dtype)
-    return both
+    gathered = call.emit("Reshape", gathered, shape.name)
+    if how in (LARGEST, SMALLEST):
+        return extreme(call, how.onnx, base, gathered, dtype)
+    return call.widened(how.onnx, base, gathered, dtype=dtype)
 
 
 def _scattering(dtype: DType) -> DType:
@@ -95,15 +99,23 @@ def _row_numbers(call: Call, indices: Ints, rows: Ints, deep: Ints, depth: int |
 def reduced_by_row(call: Call, how: Combination, flat: str, row: Ints, count: Ints, dtype: DType) -> str:
     """The rows of ``flat`` (a matrix) with the same number in ``row`` combined: a matrix of ``count`` rows."""
     mask = counted(call, 0, count).reshaped([-1, 1]).equals(row.expanded(0))  # (count, rows of flat)
+    if how in (LARGEST, SMALLEST):
+        under = order_kept(call, how.reduce, flat, dtype)
+        least = call.scalar(neutral(how, INT64 if dtype.name == "uint64" else dtype), under.wide)
+        return under.back(_by_mask(call, how, mask, under.value, least, under.wide))
     wide = widening(how.reduce, dtype, call.opset) or dtype
     values = call.cast(flat, wide) if wide != dtype else flat
     if how is SUM and wide.is_floating:
         result = call.widened("MatMul", call.cast(mask.name, wide), values, dtype=wide)
     else:
-        least = call.scalar(neutral(how, dtype), wide)
-        stack = selected(call, mask.expanded(2).name, call.unsqueeze(values, [0]), least, wide)
-        result = call.reduce(how.reduce, stack, [1])
+        result = _by_mask(call, how, mask, values, call.scalar(neutral(how, dtype), wide), wide)
     return result if wide == dtype else call.cast(result, dtype)
+
+
+def _by_mask(call: Call, how: Combination, mask: Ints, values: str, other: str, dtype: DType) -> str:
+    """For each row of ``mask`` the rows of ``values`` that it names, combined; the rest count as ``other``."""
+    stack = selected(call, mask.expanded(2).name, call.unsqueeze(values, [0]), other, dtype)
+    return call.reduce(how.reduce, stack, [1])
 
 
 @lowers("ScatterNd", dtypes=(*ALL, *COMPLEX))

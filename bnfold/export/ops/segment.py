@@ -7,19 +7,21 @@ import ml_dtypes
 from bnfold.export.call import Call
 from bnfold.export.carry import moved, selected
 from bnfold.export.ints import Ints, as_ints, counted, input_ints, joined, run_time_shape, sizes_of
+from bnfold.export.onnx_graph import part_dtype
+from bnfold.export.ops.complex import is_complex
 from bnfold.export.ops.scatter import LARGEST, PRODUCT, SMALLEST, SUM, Combination, combined, neutral
-from bnfold.export.table import FLOATS, NUMBERS, lowers
+from bnfold.export.table import COMPLEX, FLOATS, NUMBERS, lowers
 from bnfold.graph import DType
 from bnfold.graph.dtypes import INT64
 
 
-@lowers("UnsortedSegmentSum", how=SUM)
+@lowers("UnsortedSegmentSum", dtypes=(*NUMBERS, *COMPLEX), how=SUM)
 @lowers("UnsortedSegmentProd", how=PRODUCT)
 @lowers("UnsortedSegmentMax", how=LARGEST)
 @lowers("UnsortedSegmentMin", how=SMALLEST)
 def lower_unsorted_segment(call: Call) -> str:
     """An empty segment gives the sum or product of nothing, or the lowest or highest number of the dtype."""
-    data, dtype = call.input(0), call.dtype()
+    data, dtype = call.input(0), part_dtype(call.dtype())
     ids, shape = input_ints(call, 1), call.shape(1)
     rest = _rest(call, run_time_shape(call, run_time_shape(call, ids.name).name) if shape is None else len(shape))
     if shape is None or len(shape) != 1:
@@ -29,7 +31,7 @@ def lower_unsorted_segment(call: Call) -> str:
     return _by_segment(call, call.fact("how"), data, ids, count, rest, dtype)
 
 
-@lowers("SegmentSum", how=SUM, empty=0)
+@lowers("SegmentSum", dtypes=(*NUMBERS, *COMPLEX), how=SUM, empty=0)
 @lowers("SegmentProd", how=PRODUCT, empty=1)
 @lowers("SegmentMax", how=LARGEST, empty=0)
 @lowers("SegmentMin", how=SMALLEST, empty=0)
@@ -39,23 +41,23 @@ def lower_segment(call: Call) -> str:
     return _sorted(call, call.fact("how"), call.input(0), ids, _count(ids), empty=call.fact("empty"))
 
 
-@lowers("SegmentMean", dtypes=NUMBERS)
+@lowers("SegmentMean", dtypes=(*NUMBERS, *COMPLEX))
 def lower_segment_mean(call: Call) -> str:
     ids = input_ints(call, 1)
     return _divided(call, call.input(0), ids, _count(ids), root=False)
 
 
 def _rest(call: Call, after: Ints | int = 1) -> Ints:
-    """The sizes of input 0 but for the first ``after`` axes."""
+    """The sizes of input 0, as it is stored, but for the first ``after`` axes."""
     if call.shape() is not None and isinstance(after, int):
-        return sizes_of(call, 0, range(after, call.rank()))
+        return joined(call, sizes_of(call, 0, range(after, call.rank())), [2] if is_complex(call) else [])
     return run_time_shape(call, call.input(0)).entries(after)
 
 
 def _column(call: Call, numbers: Ints, rest: Ints) -> Ints:
     """One of ``numbers`` for each row, to broadcast over ``rest``."""
     if call.shape() is not None:
-        return numbers.reshaped([-1] + [1] * (call.rank() - 1))
+        return numbers.reshaped([-1] + [1] * (call.rank() - 1 + is_complex(call)))
     ones = as_ints(call, 1).spread(run_time_shape(call, rest.name))
     return Ints(call, call.emit("Reshape", numbers.name, joined(call, [-1], ones).name))
 
@@ -65,7 +67,7 @@ def _count(ids: Ints) -> Ints:
 
 
 def _sorted(call: Call, how: Combination, data: str, ids: Ints, count: Ints, *, empty: float) -> str:
-    dtype, rest = call.dtype(), _rest(call)
+    dtype, rest = part_dtype(call.dtype()), _rest(call)
     result = _by_segment(call, how, data, ids, count, rest, dtype)
     if neutral(how, dtype) == empty:
         return result
@@ -100,12 +102,12 @@ def _sizes(call: Call, ids: Ints, count: Ints) -> Ints:
 
 def _divided(call: Call, data: str, ids: Ints, count: Ints, *, root: bool) -> str:
     """Sums over the number of rows, or over its square root."""
-    dtype, rest = call.dtype(), _rest(call)
+    dtype, rest = part_dtype(call.dtype()), _rest(call)
     total = _by_segment(call, SUM, data, ids, count, rest, dtype)
     sizes = call.cast(_column(call, _sizes(call, ids, count).at_least(1), rest).name, dtype)
     if root:
         sizes = call.widened("Sqrt", sizes)
-    return call.widened("Div", total, sizes)
+    return call.widened("Div", total, sizes, dtype=dtype)
 
 
 @lowers("SparseSegmentSum", "SparseSegmentSumWithNumSegments", dtypes=NUMBERS)
