@@ -79,7 +79,8 @@ def depthwise_kernel(call: Call) -> str:
         return call.constant(turned.reshape(-1, 1, *turned.shape[2:]), call.node.inputs[1])
     total = -1 if inputs is None or multiplier is None else inputs * multiplier
     kept = [0 if size is None else size for size in sizes]  # 0: as it is, which stands at the same place
-    return call.emit("Reshape", call.transpose(call.input(1), order), call.ints([total, 1, *kept]))
+    swapped = call.transpose(call.input(1), order)
+    return swapped if multiplier == 1 else call.emit("Reshape", swapped, call.ints([total, 1, *kept]))
 
 
 def _for_all_channels(call: Call) -> str:

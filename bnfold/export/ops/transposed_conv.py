@@ -86,7 +86,7 @@ def _cut(window: Window, axis: int, excess: int) -> tuple[tuple[int, int], int]:
 def _cut_at_run_time(call: Call, full: str, window: Window) -> str:
     count = len(window.kernel)
     wanted = _asked(call, count)
-    size = run_time_shape(call, full).entries(2, 2 + count)
+    size = _full_size(call, window) or run_time_shape(call, full).entries(2, 2 + count)
     before = Ints(call, [0] * count)
     if window.padding == "SAME":
         before = (size - wanted).at_least(0) // 2
@@ -96,6 +96,14 @@ def _cut_at_run_time(call: Call, full: str, window: Window) -> str:
     pads = joined(call, [0] * (count + 4), (end - size).at_least(0))
     padded = moved(call, "Pad", [full, pads.name, call.scalar(0, call.dtype(2))], call.dtype(2), values=(0, 2))
     return call.emit("Slice", padded, before.name, end.name, call.ints(np.arange(2, 2 + count)))
+
+
+def _full_size(call: Call, window: Window) -> Ints | None:
+    """``stride · (size - 1) + reach``, where it is known."""
+    sizes, reach = spatial(call, call.known_shape(2)), window.known_reach
+    if reach is None or None in sizes:
+        return None
+    return Ints(call, [(size - 1) * s + long for size, s, long in zip(sizes, window.strides, reach, strict=True)])
 
 
 def _asked(call: Call, count: int) -> Ints:

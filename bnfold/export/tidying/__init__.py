@@ -9,6 +9,7 @@ from __future__ import annotations
 from bnfold.export.initializers import Initializers
 from bnfold.export.onnx_graph import Names, OnnxGraph
 from bnfold.export.tidying.bench import Bench
+from bnfold.export.tidying.casts import drop_vain_casts
 from bnfold.export.tidying.concats import join_concats
 from bnfold.export.tidying.constants import fold_constants
 from bnfold.export.tidying.size_paths import shorten_size_paths
@@ -28,6 +29,7 @@ def tidy(graph: OnnxGraph, initializers: Initializers, names: Names, opset: int)
     widen_sizes(Bench(graph, initializers, names, opset))
     for _ in range(_ROUNDS):
         changed = fold_constants(Bench(graph, initializers, names, opset))
+        changed |= drop_vain_casts(Bench(graph, initializers, names, opset))
         changed |= shorten_size_paths(Bench(graph, initializers, names, opset))
         changed |= join_concats(Bench(graph, initializers, names, opset))
         changed |= share_twins(graph)
