@@ -61,6 +61,17 @@ class VerificationError(BnfoldError):
     """The comparison itself cannot be made: no samples, missing outputs, a file that is not ONNX."""
 
 
+def _what_helps(report: Any) -> str:
+    """Where the samples are at fault, not the file: what to do about them."""
+    for note in getattr(report, "notes", ()):
+        if getattr(note, "kind", "") == "random-left":
+            return f"random numbers differ each time, so nothing can be proven: {note.hint}"
+    check = getattr(report, "check", report)
+    if any("TensorFlow itself gives NaN" in problem for problem in getattr(check, "problems", ())):
+        return "the random samples are none that the model takes: --data with samples of your own"
+    return "--layers prints the error of every tensor, --report FILE draws it"
+
+
 class OutputsDifferError(VerificationError):
     """The outputs were compared and are not equal; nothing was written.
 
@@ -75,7 +86,7 @@ class OutputsDifferError(VerificationError):
     def __init__(self, report: Any, conversion: Any = None) -> None:
         super().__init__(
             "the outputs differ from TensorFlow's, so nothing was written",
-            hint="--layers prints the error of every tensor, --report FILE draws it",
+            hint=_what_helps(report),
         )
         self.report = report
         self.conversion = conversion

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import bnfold
 from bnfold import errors
+from bnfold.graph.stages import Note
 
 PACKAGE = Path(bnfold.__file__).parent
 KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.BnfoldError)}
@@ -43,3 +46,15 @@ def test_every_error_has_a_hint_when_it_is_raised() -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS - {"BnfoldError"}))
 def test_every_error_is_caught_as_one(kind: str) -> None:
     assert issubclass(getattr(bnfold.errors, kind), errors.BnfoldError)
+
+
+@pytest.mark.parametrize(
+    ("report", "hint"),
+    [
+        (SimpleNamespace(notes=(Note("warning", "random-left", "…", (), "feed them"),)), "random numbers .* feed them"),
+        (SimpleNamespace(check=SimpleNamespace(problems=("y:0: TensorFlow itself gives NaN on random",))), "--data"),
+        (SimpleNamespace(notes=(), problems=("y:0: another dtype",)), "--layers"),
+    ],
+)
+def test_difference_is_told_by_what_causes_it(report: SimpleNamespace, hint: str) -> None:
+    assert re.search(hint, errors.OutputsDifferError(report).hint or "")

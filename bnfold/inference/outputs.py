@@ -166,7 +166,16 @@ class _Search:
             return tensor
         if node.op == "Sigmoid" or node.op in HEADS:
             return ("head", self._value(node.inputs[0], depth - 1))
+        if node.op == "Sub" and (rest := self._complemented(node)) is not None:
+            return self._value(rest, depth)
         return (node.op, *(self._value(t, depth - 1) for t in node.inputs))
+
+    def _complemented(self, node: Node) -> str | None:
+        """What ``1 - p`` is the rest of: the probability that a loss takes where the label says no."""
+        whole, part = (self.graph.find_producer(tensor) for tensor in node.inputs)
+        if whole is None or whole.op != "Const" or part is None or part.op not in HEADS:
+            return None
+        return node.inputs[1]
 
     def _without_copies(self, ends: Mapping[str, str]) -> dict[str, str]:
         best: dict[object, str] = {}

@@ -70,6 +70,15 @@ def scores_that_a_branch_computes_and_never_gives_back() -> None:
 
 
 @net("x:0", "p:0")
+def probability_of_what_the_label_says() -> None:
+    """``1 - p`` where it says no: no output beside p, of which there are two computations."""
+    logits, target = dense(features(), 2, "a"), floats("target", None, 2)
+    likely = tf.where(tf.equal(target, 1.0), tf.sigmoid(logits, name="p"), 1 - tf.sigmoid(logits))
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits)
+    train(tf.reduce_mean(tf.pow(1 - likely, 1.5) * losses))
+
+
+@net("x:0", "p:0")
 def softmax_of_an_image_by_hand() -> None:
     """Keras of TensorFlow 1 writes it so, and takes the logarithm of what it has divided once more."""
     logits = conv(image([None, 8, 8, 3]), 4, "a")
