@@ -63,9 +63,15 @@ class Fates:
             into = dict.fromkeys(node for each in found for node in each.into)
             rules = dict.fromkeys(each.rule for each in found)
             return Folded(norm.name, tuple(into), ", ".join(rules))
-        return Kept(
-            norm.name, self._kept.get(norm.name, "no constant map is among its nodes: its statistics are computed")
-        )
+        return Kept(norm.name, self._kept.get(norm.name, self._why_no_map(norm)))
+
+    def _why_no_map(self, norm: BatchNorm) -> str:
+        graph = self.scene.graph
+        nodes = [graph[name] for name in norm.nodes if name in graph]
+        sources = (graph.find_producer(tensor) for node in nodes for tensor in node.inputs)
+        if any(source is not None and source.op in ("Switch", "RefSwitch") for source in sources):
+            return "it stands in one branch of a conditional, which hands it its statistics"
+        return "no constant map is among its nodes: its statistics are computed"
 
     def _note(self, nodes: Iterable[str], into: tuple[str, ...], rule: str, staying: Sequence[str]) -> None:
         """``nodes`` are gone; the batch norms ``staying`` have others."""

@@ -157,6 +157,8 @@ class _Walk:
     def visit_switch(self, node: Node) -> None:
         data, predicate = self.resolved_inputs(node)
         if predicate not in self.values:
+            if data in self.values:  # a flag handed into a branch is the same flag there
+                self.values.update(dict.fromkeys((node.tensor(0), node.tensor(1)), self.values[data]))
             return
         taken = int(bool(self.values[predicate]))
         source = node.inputs[1]

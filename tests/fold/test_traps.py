@@ -348,3 +348,27 @@ def test_norm_is_kept_when_parts_of_it_meet_at_one_layer(biased: bool) -> None:
     fate = folding.fates[0]
     assert isinstance(fate, Kept)
     assert "parts of the map meet at halves" in fate.reason
+
+
+def test_norm_is_kept_when_a_branch_is_handed_its_statistics() -> None:
+    """TensorFlow 1 hands a branch what stands outside through a Switch."""
+
+    def network(net: Net, x: Any) -> Any:
+        y, vectors = net.conv(x, 5), net.vectors(5)
+        scale, offset, mean, variance = (tf.constant(np.float32(vector)) for vector in vectors)
+        statistics = {"scale": scale, "offset": offset, "mean": mean, "variance": variance}
+
+        def normed() -> Any:
+            z = tf.raw_ops.FusedBatchNormV3(x=y, **statistics, epsilon=0.002, is_training=False, name="bn").y
+            net.note("bn", y, z, (z.op.name,), 3, vectors)
+            return z
+
+        return tf.compat.v1.cond(tf.shape(x)[1] > 3, normed, lambda: tf.nn.tanh(y))
+
+    tf.compat.v1.disable_control_flow_v2()
+    try:
+        inference = build(network, NHWC)
+    finally:
+        tf.compat.v1.enable_control_flow_v2()
+    folding = fold_batch_norms(inference)
+    assert folding.fates == (Kept("bn", "it stands in one branch of a conditional, which hands it its statistics"),)

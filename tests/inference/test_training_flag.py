@@ -218,6 +218,36 @@ def test_flag_is_found_when_its_branches_are_functions_that_move_the_averages_th
     assert error_of(inference, sample, truth(network, sample)) < EXACT
 
 
+def test_flag_is_found_when_it_is_handed_into_a_branch_that_stays() -> None:
+    """A norm for each domain, of which an input chooses one: the flag's conditionals stand inside the input's."""
+
+    def network(training: bool) -> Net:
+        x = image()
+        flag = v1.placeholder("bool", [], name="frozen")
+        source = v1.placeholder("bool", [], name="is_source")
+        hidden = convolution(x)
+
+        def normed(domain: str) -> Any:
+            with v1.variable_scope(domain):
+                gamma, beta = scale_and_shift(7)
+                pop = moving(7)
+                batch = tf.nn.moments(hidden, [0, 1, 2])
+                for average, moment in zip(pop, batch, strict=True):
+                    v1.assign_sub(average, 0.1 * (average - moment))
+                chosen = (by_cond(flag, m, b) for b, m in zip(batch, pop, strict=True))
+                mean, variance = chosen
+                return tf.nn.batch_normalization(hidden, mean, variance, beta, gamma, 1e-3)
+
+        y = v1.cond(source, lambda: normed("near"), lambda: normed("far"))
+        return Net(x, head(y), {flag: True, source: False})
+
+    sample = sample_for(network)
+    inference = infer(source_of(network))
+    assert [endpoint.name for endpoint in inference.inputs] == ["image:0", "is_source:0"]
+    assert [note.message.split(":")[0] for note in inference.notes] == ["placeholder frozen set to True"]
+    assert error_of(inference, sample, truth(network, sample), {"is_source:0": np.bool_(False)}) < EXACT
+
+
 def test_flag_is_what_the_user_sets() -> None:
     """Against the dataflow too: the word of the user counts, and is then refused for want of statistics."""
     network = chosen_by(by_cond, placeholder("bool"), False)
