@@ -28,8 +28,8 @@ def with_plain_constants(graph: Graph) -> Graph:
         value, type_ = source.attrs["value"], plain.types[node.output]
         if node.op == "Cast" and type_.dtype.is_floating:
             plain.replace(constant(node.name, value.astype(type_.dtype.numpy)))
-        elif node.op in VIEWS and type_.shape is not None:
-            plain.replace(constant(node.name, value.reshape([-1 if size is None else size for size in type_.shape])))
+        elif node.op in VIEWS and (shape := type_.shape) is not None and shape.count(None) <= bool(value.size):
+            plain.replace(constant(node.name, value.reshape([-1 if size is None else size for size in shape])))
     return plain
 
 

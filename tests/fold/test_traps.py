@@ -372,3 +372,13 @@ def test_norm_is_kept_when_a_branch_is_handed_its_statistics() -> None:
         tf.compat.v1.enable_control_flow_v2()
     folding = fold_batch_norms(inference)
     assert folding.fates == (Kept("bn", "it stands in one branch of a conditional, which hands it its statistics"),)
+
+
+def test_constant_is_left_alone_when_it_is_reshaped_to_sizes_that_only_the_run_tells() -> None:
+    def network(net: Net, x: Any) -> Any:
+        y = net.fused(tf.nn.conv2d(x, net.constant(3, 3, 3, 4), 1, "SAME", name="conv"))
+        rows = tf.shape(x)[1] - 1  # 6
+        return y, tf.reshape(net.constant(12), tf.stack([rows, 12 // rows]))
+
+    folding = fold(build(network, (None, None, None, 3)))
+    assert folding.fates == (Folded("bn", ("conv",), "convolution"),)
