@@ -113,8 +113,6 @@ class _Losses:
             return self._rank_of(node.output) == 0 and node.name not in self.deep
         if node.name in self.deep or not all(reader.name in loss for reader in readers):
             return False
-        if self._rank_of(node.output) == 0:
-            return True
         if self._mixes_in_weights(node) or _normalises(node, self.graph) or _is_softmax(node, self.graph):
             return False
         if self._groups_samples(node, readers):

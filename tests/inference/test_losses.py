@@ -88,16 +88,6 @@ def softmax_of_an_image_by_hand() -> None:
     train(tf.reduce_mean(-tf.reduce_sum(floats("target", None, 8, 8, 4) * tf.math.log(again), -1)))
 
 
-@net("x:0", "policy:0 value:0")
-def entropy_of_a_policy_without_a_label() -> None:
-    """A scalar that is a term of a loss is one, whether or not a label has part in it."""
-    hidden = tf.nn.relu(dense(features(), 7, "a"))
-    logits, action = dense(hidden, 3, "b"), v1.placeholder(tf.int32, [None], "action")
-    policy, value = tf.nn.softmax(logits, name="policy"), tf.tanh(dense(hidden, 1, "c"), name="value")
-    entropy = tf.reduce_mean(-tf.reduce_sum(policy * tf.math.log(policy + 1e-8), 1))
-    train(cross_entropy(logits, action) + tf.reduce_mean(tf.square(value - floats("reward", None, 1))) - 0.1 * entropy)
-
-
 @pytest.mark.parametrize(("build", "inputs", "outputs"), NETS)
 def test_interface_is_what_a_person_would_name(build: Net, inputs: list[str], outputs: list[str]) -> None:
     interface = find_interface(saved(build))
