@@ -115,11 +115,13 @@ def _indices(graph: Graph, endpoint: Endpoint) -> InputRange | None:
 
 
 def _integer_range(graph: Graph, endpoint: Endpoint) -> InputRange:
+    """What is looked up, bytes, or small integers; a number for each sample may be a length, of which none is 0."""
     if indices := _indices(graph, endpoint):
         return indices
     if endpoint.dtype.name == "uint8":
         return InputRange("integer", 0, 256, "bytes")
-    return InputRange("integer", 0, 10, "small integers: nothing in the graph tells the range")
+    least = 1 if endpoint.shape is not None and len(endpoint.shape) == 1 else 0
+    return InputRange("integer", least, 10, "small integers: nothing in the graph tells the range")
 
 
 def _index_limit(graph: Graph, reader: Node, tensor: str) -> int | None:

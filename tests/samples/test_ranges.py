@@ -80,6 +80,17 @@ def test_range_is_the_smallest_number_of_rows_when_several_are_looked_up(nets: A
     assert (found.kind, found.low, found.high) == ("integer", 0, 5)
 
 
+def test_range_is_that_of_lengths_when_nothing_tells_of_a_number_for_each_sample(nets: Any) -> None:
+    """An attention over a sequence of length 0 is NaN; an identity of 0, as in padding, is a word like others."""
+    tf = nets.tf
+    with tf.Graph().as_default() as built:
+        tf.identity(tf.compat.v1.placeholder(tf.int32, (None,), name="lengths"), name="y")
+        tf.identity(tf.compat.v1.placeholder(tf.int32, (None, 5), name="words"), name="z")
+    inference = nets.inference_graph(built, ["lengths:0", "words:0"], ["y:0", "z:0"])
+    lengths, words = (input_range(inference, endpoint) for endpoint in inference.inputs)
+    assert (lengths.low, lengths.high, words.low, words.high) == (1, 10, 0, 10)
+
+
 def test_range_is_that_of_the_statistics_when_a_batch_norm_comes_first(nets: Any) -> None:
     inference = nets.two_norms()
     norm = BatchNorm(
