@@ -63,20 +63,20 @@ def _inferred(skeleton: ModelProto) -> ModelProto:
 def _add_ranks(inferred: GraphProto, target: GraphProto) -> bool:
     """Add to ``target`` the ranks that ONNX' shape inference does not see; were there any?
 
-    It says nothing of a convolution whose kernel has sizes that are not known, or of what a Loop carries.
+    It says nothing of a convolution whose kernel has sizes that are not known, of what a Loop carries, or of a Reshape
+    to sizes that it does not follow.
     """
     known = {info.name: info for info in (*inferred.value_info, *inferred.input, *inferred.output)}
     own = {info.name: info for info in (*target.value_info, *target.output)}
     found = False
     for node, same in zip(inferred.node, target.node, strict=True):
-        for name, source in zip(node.output, _alike(node, known), strict=False):
+        for name, rank in zip(node.output, _ranks(node, known), strict=False):
             info = known.get(name)
-            if source is None or info is None or info.type.tensor_type.HasField("shape"):
+            if rank is None or info is None or _rank(info) is not None:
                 continue
-            shape = source.type.tensor_type.shape
             where = own[name] if name in own else target.value_info.add(name=name)
             where.type.tensor_type.elem_type = info.type.tensor_type.elem_type
-            where.type.tensor_type.shape.dim.extend([TensorShapeProto.Dimension()] * len(shape.dim))
+            where.type.tensor_type.shape.dim.extend([TensorShapeProto.Dimension()] * rank)
             found = True
         bodies = {attribute.name: attribute.g for attribute in same.attribute if attribute.HasField("g")}
         for attribute in node.attribute:
@@ -85,15 +85,21 @@ def _add_ranks(inferred: GraphProto, target: GraphProto) -> bool:
     return found
 
 
-def _alike(node: NodeProto, known: Mapping[str, ValueInfoProto]) -> list[ValueInfoProto | None]:
-    """For each output of ``node`` a value of the same rank, if one is known to have one."""
-    found: list[ValueInfoProto | None] = []
+def _ranks(node: NodeProto, known: Mapping[str, ValueInfoProto]) -> list[int | None]:
+    """The rank of each output of ``node`` as its inputs and its body tell it."""
     if node.op_type in ("Conv", "ConvTranspose"):
-        found = [known.get(node.input[0]) or known.get(node.input[1])]
-    elif node.op_type == "Loop":
+        return [_rank(known.get(node.input[0])) or _rank(known.get(node.input[1]))]
+    if node.op_type == "Loop":
         [body] = (attribute.g for attribute in node.attribute if attribute.name == "body")
-        found = list(body.output[1 : len(node.input) - 1])
-    return [info if info is not None and info.type.tensor_type.HasField("shape") else None for info in found]
+        return [_rank(info) for info in body.output[1 : len(node.input) - 1]]
+    if node.op_type == "Reshape" and _rank(target := known.get(node.input[1])) == 1 and target is not None:
+        return [target.type.tensor_type.shape.dim[0].dim_value or None]
+    return []
+
+
+def _rank(info: ValueInfoProto | None) -> int | None:
+    known = info is not None and info.type.tensor_type.HasField("shape")
+    return len(info.type.tensor_type.shape.dim) if known and info is not None else None
 
 
 def _copy_types(source: GraphProto, target: GraphProto) -> None:
