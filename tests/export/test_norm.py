@@ -117,3 +117,12 @@ def test_moments_are_mixed_with_the_running_ones_when_told(factor):
         )[:3]
 
     assert_lowers(build, {"x": random(2, 5, 6, 3)}, rtol=1e-5, atol=2e-6)
+
+
+def test_response_normalisation_shares_the_transposes_around_it():
+    def network(x):
+        y = tf.nn.lrn(tf.nn.avg_pool2d(x, 3, 1, "SAME") * 2.0, 2)
+        return tf.nn.relu(tf.nn.lrn(y, 1))
+
+    model = assert_lowers(network, {"x": random(2, 5, 6, 3)})
+    assert op_types(model).count("Transpose") == 2

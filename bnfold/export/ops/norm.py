@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.export.call import Call
-from bnfold.export.placement import Follows, Measures
+from bnfold.export.placement import SPATIAL, Follows, Measures
 from bnfold.export.table import FLOATS, lowers
 from bnfold.graph.dtypes import FLOAT32
 
@@ -92,20 +92,14 @@ def _unbiased(call: Call, value: str, variance: str, axis: int) -> str:
     return call.emit("Mul", call.reshape(variance, [-1]), call.emit("Div", count, less))
 
 
-@lowers("LRN", dtypes=("float16", "bfloat16", "float32"), placement=Follows(data=(0,)))
+@lowers("LRN", dtypes=("float16", "bfloat16", "float32"), placement=SPATIAL)
 def lower_local_response_normalisation(call: Call) -> str:
     """ONNX divides alpha by the window's size, TensorFlow does not; both look along the channels."""
     if min(call.attr("alpha"), call.attr("beta")) <= 0:
         return _by_local_means(call)
     size = 2 * call.attr("depth_radius") + 1
     attrs = {"alpha": call.attr("alpha") * size, "beta": call.attr("beta"), "bias": call.attr("bias"), "size": size}
-    channels = call.axis(-1)
-    if channels == 1:
-        return call.widened("LRN", call.input(0), **attrs)
-    swap = list(range(call.rank(0)))
-    swap.insert(1, swap.pop(channels))
-    back = [swap.index(position) for position in range(len(swap))]
-    return call.transpose(call.widened("LRN", call.transpose(call.input(0), swap), **attrs), back)
+    return call.widened("LRN", call.input(0), **attrs)
 
 
 def _by_local_means(call: Call) -> str:
