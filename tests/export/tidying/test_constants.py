@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from built import Built
 
+from bnfold.export.tidying import tidy
 from bnfold.graph.dtypes import BOOL, FLOAT32, INT32, INT64
 
 FLOATS = np.array([[1.25, -2.5, 0.0], [-0.0, 7.75, 3.5]], np.float32)
@@ -66,6 +67,24 @@ def test_node_of_constants_stays_when_the_runtime_may_differ(name):
     result = graph("Reshape", graph("Cast", made, to=FLOAT32), [-1])
     graph.ends(graph("Concat", result, graph("Reshape", "x", [-1]), axis=0), dtype=FLOAT32)
     assert graph.tidied()[0] == op
+
+
+FAILS = {
+    "sizes of something else": lambda g: g("Reshape", FLOATS, [4, -1]),
+    "any size of nothing": lambda g: g("Reshape", FLOATS[:0], [0, -1]),
+    "shapes that do not broadcast": lambda g: g("Mul", FLOATS, np.float32([1, 2])),
+    "axis that there is not": lambda g: g("Gather", WHOLE, [0], axis=2),
+}
+
+
+@pytest.mark.parametrize("name", FAILS)
+def test_node_of_constants_stays_when_it_fails(name):
+    """It may stand in a branch that is never taken."""
+    graph = Built()
+    graph.ends(graph("Neg", FAILS[name](graph)))
+    ops = [node.op for node in graph.graph.nodes]
+    tidy(graph.graph, graph.initializers, graph.names, 18)
+    assert [node.op for node in graph.graph.nodes] == ops
 
 
 def test_output_of_the_graph_stays_a_node():
