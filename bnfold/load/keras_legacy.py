@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 RENAMED: Mapping[str, str] = {
@@ -48,6 +48,9 @@ LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
 RENAMED_VARIABLES: Mapping[str, str] = {"kernel": "depthwise_kernel"}
 """Last part of a variable's name in Keras 3 → what some layers of Keras 2 called it."""
 
+MODELS = frozenset({"Model", "Functional", "Sequential"})
+"""Classes of a layer that is a model."""
+
 _OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 """Arguments of any layer that matter while it is trained; they too have other arguments in Keras 3."""
 
@@ -77,16 +80,56 @@ def _hard_sigmoid(keras: Any) -> Any:
 
 
 def _functional(keras: Any) -> Any:
-    """A net of layers whose one output Keras 2 wrote as a list, and gave without it."""
+    """A net of layers, some of them models, as Keras 2 writes it."""
     base = keras.models.Model
 
     def from_config(cls: type, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
-        outputs = config.get("output_layers")
-        if isinstance(outputs, list) and len(outputs) == 1 and isinstance(outputs[0], list):
-            config = {**config, "output_layers": outputs[0]}
-        return base.from_config(config, custom_objects=custom_objects)
+        return base.from_config(_recounted(_with_one_output(config)), custom_objects=custom_objects)
 
     return type("Functional", (base,), {"from_config": classmethod(from_config)})
+
+
+def _with_one_output(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Keras 2 wrote the one output of a net as a list, and gave it without."""
+    outputs = config.get("output_layers")
+    if isinstance(outputs, list) and len(outputs) == 1 and isinstance(outputs[0], list):
+        return {**config, "output_layers": outputs[0]}
+    return dict(config)
+
+
+def _recounted(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` with the calls of the models in it counted from 0: in Keras 2 the making of a model was one, too.
+
+    What its outputs are read from Keras 3 recounts itself, but for a Sequential.
+    """
+    layers = config.get("layers", ())
+    models = {layer["name"]: layer["class_name"] for layer in layers if layer.get("class_name") in MODELS}
+    nodes = [*(layer.get("inbound_nodes") for layer in layers), config.get("output_layers")]
+    calls = list(_calls(nodes, models))
+    made = {name for name in models if min((index for called, index in calls if called == name), default=0) > 0}
+    sequential = {name for name in made if models[name] == "Sequential"}
+    recounted = [{**layer, "inbound_nodes": _less_one(layer.get("inbound_nodes"), made)} for layer in layers]
+    return {**config, "layers": recounted, "output_layers": _less_one(config.get("output_layers"), sequential)}
+
+
+def _calls(node: Any, models: Container[str]) -> Iterator[tuple[str, int]]:
+    """The calls of ``models`` that ``node``, lists of ``[layer, call, output]``, names."""
+    if _is_call(node):
+        if node[0] in models:
+            yield node[0], node[1]
+    elif isinstance(node, list):
+        for part in node:
+            yield from _calls(part, models)
+
+
+def _less_one(node: Any, models: Container[str]) -> Any:
+    if _is_call(node):
+        return [node[0], node[1] - 1, *node[2:]] if node[0] in models else node
+    return [_less_one(part, models) for part in node] if isinstance(node, list) else node
+
+
+def _is_call(node: Any) -> bool:
+    return isinstance(node, list) and len(node) > 2 and isinstance(node[0], str) and isinstance(node[1], int)
 
 
 def _tolerant(layer: Any, ignored: Mapping[str, Any], hard_sigmoid: Any) -> Any:

@@ -36,7 +36,7 @@ def test_result_is_the_models_when_keras_3_saved_it(tmp_path, keras_model, image
     np.testing.assert_allclose(computed(source, image)[0], keras_model(image, training=False), **CLOSE)
 
 
-@pytest.mark.parametrize("name", ["tf_keras", "tf_1_15", "tf_1_15_sequence"])
+@pytest.mark.parametrize("name", ["tf_keras", "tf_1_15", "tf_1_15_sequence", "tf_1_15_nested"])
 def test_result_is_the_truth_when_keras_2_saved_the_file(fixture_folder, computed, name):
     """The files have arguments that Keras 3 refuses or misreads, and a hard_sigmoid, which it computes differently."""
     folder = fixture_folder("keras_2")
