@@ -98,3 +98,11 @@ def test_incomplete_beta_function_is_the_same_on_both_sides_of_its_middle(dtype)
     assert_lowers(build, {"a": a, "b": b, "x": x}, dynamic=True, opsets=(13, 18), **tolerance)
     outside = {"a": dtype([1, 2, -1]), "b": dtype([1, 2, 2]), "x": dtype([-0.5, 1.5, 0.5])}
     assert_lowers(build, outside)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_incomplete_functions_of_single_numbers_are_single_numbers(dtype):
+    def build(a, b, x):
+        return [tf.math.igamma(a, b), tf.math.igammac(a, b), tf.math.betainc(a, b, x)]
+
+    assert_lowers(build, {"a": dtype(1.5), "b": dtype(0.7), "x": dtype(0.3)}, opsets=(13, 18))

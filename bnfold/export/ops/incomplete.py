@@ -50,7 +50,7 @@ def _gamma_series(f: Doubles, a: str, x: str) -> str:
 
     def write(step: Step, k: str, state: list[str]) -> tuple[str, str]:
         term, total = state
-        above = step("Add", step("Add", a, step("Cast", k, to=FLOAT64)), 1.0)
+        above = step("Add", step("Add", a, step("Cast", step.squeeze(k, 0), to=FLOAT64)), 1.0)
         term = step("Mul", term, step("Div", x, above))
         return term, step("Add", total, term)
 
@@ -64,7 +64,7 @@ def _gamma_fraction(f: Doubles, a: str, x: str) -> str:
     first = f("Add", f("Sub", x, a), 1.0)
 
     def write(step: Step, k: str, state: list[str]) -> tuple[str, str, str, str]:
-        n = step("Add", step("Cast", k, to=FLOAT64), 1.0)
+        n = step("Add", step("Cast", step.squeeze(k, 0), to=FLOAT64), 1.0)
         above = step("Mul", n, step("Sub", a, n))
         below = step("Add", state[0], 2.0)
         return below, *_lentz(step, above, below, state[1:])
@@ -116,7 +116,7 @@ def _beta_fraction(f: Doubles, a: str, b: str, x: str) -> str:
     """
 
     def write(step: Step, k: str, state: list[str]) -> tuple[str, str, str]:
-        m = step("Add", step("Cast", k, to=FLOAT64), 1.0)
+        m = step("Add", step("Cast", step.squeeze(k, 0), to=FLOAT64), 1.0)
         at = step("Add", a, step("Mul", m, 2.0))
         even = step("Mul", step("Mul", m, step("Sub", b, m)), x)
         even = step("Div", even, step("Mul", step("Sub", at, 1.0), at))
