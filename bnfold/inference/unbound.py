@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bnfold.errors import InferenceError, UnboundError
-from bnfold.graph import Graph, Node
+from bnfold.graph import Graph, Node, Shape
 from bnfold.graph.stages import Unbound
 from bnfold.inference.binding import Bound, siblings
 from bnfold.inference.bodies import called_functions
@@ -114,8 +114,12 @@ def is_layer_norm(graph: Graph, node: Node) -> bool:
         return False
     shape = graph.shape_of(node.inputs[X])
     if shape is None or shape[channel_axis(node)] is None:
-        return True  # as many channels as samples: no parameter has that shape
+        return not _is_known(graph.shape_of(node.inputs[GAMMA]))  # a gamma of a batch norm has its channels
     return shape[0] == 1 and _is_reshaped(graph, node.inputs[X])
+
+
+def _is_known(shape: Shape | None) -> bool:
+    return shape is not None and None not in shape
 
 
 def _is_reshaped(graph: Graph, tensor: str) -> bool:

@@ -269,6 +269,19 @@ def test_deviation_is_refused_when_its_formula_is_not_understood() -> None:
         infer(source_of(network))
 
 
+@pytest.mark.parametrize("shape", [None, [None, None, None, None], [None, None, None, 3], [None, 6, 5, 3]])
+def test_frozen_layer_is_refused_when_no_variable_has_its_statistics(shape: list[int | None] | None) -> None:
+    """Frozen in training mode: gamma and beta are constants, which tell the channels where the input does not."""
+
+    def network(training: bool) -> Net:
+        x = v1.placeholder("float32", shape, name="x")
+        gamma, beta = tf.constant([0.5, -2.0, 1.5]), tf.constant([0.1, 0.2, -0.3])
+        return Net(x, v1.nn.fused_batch_norm(x, gamma, beta, is_training=True)[0])
+
+    with pytest.raises(InferenceError, match="1 batch norm normalises by the moments of the batch"):
+        infer(source_of(network), inputs={"x": None}, outputs=["FusedBatchNormV3"])
+
+
 def test_moments_of_samples_are_left_alone() -> None:
     """Layer, instance and group norm, and a norm of each vector: none mixes samples."""
 
