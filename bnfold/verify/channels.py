@@ -43,12 +43,14 @@ class Noise:
         """What the error of a usual channel may be, relative to its scale."""
         return CHANNEL_FACTOR * self.level + FLOOR * UNIT_ROUNDOFF["float32"]
 
-    def judge(self, truth: Array, expected: Array, found: Array, axis: int | None) -> tuple[float, int]:
+    def judge(
+        self, truth: Array, expected: Array, found: Array, axis: int | None, kernel_error: float = 0.0
+    ) -> tuple[float, int]:
         """Compare the errors of ``found`` and of ``expected`` against ``truth``, in each channel.
 
         ::
 
-            excess = max over channels of  error_onnx / (16 · max(error_tf, level · scale) + 8·u · scale)
+            excess = max over channels of  error_onnx / (16 · max(error_tf, level · scale) + 8·u · scale + kernel_error)
 
         Returns
         -------
@@ -65,7 +67,11 @@ class Noise:
             return (np.inf if theirs.any() else 0.0), int(theirs.argmax())
         scale = np.maximum(scale, np.finfo(np.float32).tiny)
         self.level = max(self.level, float(np.median(own / scale)))
-        limit = CHANNEL_FACTOR * np.maximum(own, self.level * scale) + FLOOR * UNIT_ROUNDOFF["float32"] * scale
+        limit = (
+            CHANNEL_FACTOR * np.maximum(own, self.level * scale)
+            + FLOOR * UNIT_ROUNDOFF["float32"] * scale
+            + kernel_error
+        )
         excess = theirs / limit
         worst = int(excess.argmax())
         return float(excess[worst]), worst

@@ -76,6 +76,7 @@ class OutputFigures:
     """The samples of one output, as they come in."""
 
     match: Match
+    kernel_error: float = 0.0
     dtype: str = ""
     exact_values: bool = False
     shapes: dict[tuple[int, ...], None] = field(default_factory=dict)
@@ -124,6 +125,7 @@ class OutputFigures:
                     {mode: gap[i] for mode, gap in gaps.items()},
                     {mode: error[i] for mode, error in errors.items()},
                     None if noise is None else noise[i],
+                    self.kernel_error,
                 )
             )
 
@@ -205,7 +207,7 @@ def _worst_relative(sample: Sample) -> float:
 
 
 def _quick(sample: Sample, mode: str, tolerance: Tolerance) -> bool:
-    return sample.difference[mode] <= tolerance.rtol * sample.scale + tolerance.atol
+    return sample.difference[mode] <= tolerance.rtol * sample.scale + tolerance.atol + sample.kernel_error
 
 
 def proves_nothing(error: float, scale: float) -> bool:
@@ -230,7 +232,8 @@ def _by_float64(sample: Sample, mode: str, tolerance: Tolerance, noise: float) -
     own = max(sample.tensorflow_error, noise * sample.scale)
     if proves_nothing(own, sample.scale):
         return False
-    return sample.onnx_error[mode] <= tolerance.factor * own + tolerance.floor * sample.scale
+    allowed = tolerance.factor * own + tolerance.floor * sample.scale + sample.kernel_error
+    return sample.onnx_error[mode] <= allowed
 
 
 def _faults(

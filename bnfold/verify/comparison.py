@@ -20,6 +20,7 @@ from bnfold.verify.matching import permutation
 from bnfold.verify.report import BatchShapes, CheckReport, Match, OutputCheck, Tolerance
 from bnfold.verify.runtime import OnnxModel
 from bnfold.verify.sides import Sides
+from bnfold.verify.tolerance import kernel_error
 from bnfold.verify.trace import LayerTrace
 
 Progress = Callable[[int], None]
@@ -77,7 +78,11 @@ class Comparison:
         self.inference, self.file, self.limit = inference, file, limit
         self.half, self.transposed = half, transposed
         self.inputs, self.outputs = inputs, outputs
-        self.figures = {name: OutputFigures(found) for name, found in outputs.items()}
+        tensors = {endpoint.name: endpoint.tensor for endpoint in inference.outputs}
+        self.figures = {
+            name: OutputFigures(found, 0.0 if limit.factor is None else kernel_error(inference.graph, tensors[name]))
+            for name, found in outputs.items()
+        }
         self.problems: dict[str, None] = {}
         self.notes: dict[str, None] = {}
         self.batches: list[BatchShapes] = []

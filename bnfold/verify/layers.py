@@ -15,6 +15,7 @@ from bnfold.verify.channels import Noise, channel_axis
 from bnfold.verify.compare import distances, is_inexact, scales
 from bnfold.verify.report import Tolerance
 from bnfold.verify.runtime import OnnxModel, Runtime
+from bnfold.verify.tolerance import kernel_error
 from bnfold.verify.trace import LayerFigure, LayerTrace
 
 AT_ONCE = 64
@@ -159,7 +160,7 @@ def _figures(
                 figure = _figure(tensor, pairs[tensor], reference.graph, values)
                 if figure is None:
                     continue
-                yield _judged(figure, values, limit, noise, channel_axis(reference.graph, tensor))
+                yield _judged(figure, values, limit, noise, reference.graph)
     finally:
         tensorflow.close()
         if truth is not None:
@@ -219,7 +220,7 @@ def _figure(tensor: str, name: str, graph: Graph, values: _Values) -> LayerFigur
     return LayerFigure(tensor, name, node.op, scale, difference, relative, onnx_error, tensorflow_error)
 
 
-def _judged(figure: LayerFigure, values: _Values, limit: Tolerance, noise: Noise, axis: int | None) -> LayerFigure:
+def _judged(figure: LayerFigure, values: _Values, limit: Tolerance, noise: Noise, graph: Graph) -> LayerFigure:
     """``figure`` with the verdict: by channels against float64, else by the tolerance.
 
     The tolerance alone where it has no float64 rule: for half precision, and when the caller set it.
@@ -229,7 +230,8 @@ def _judged(figure: LayerFigure, values: _Values, limit: Tolerance, noise: Noise
         return replace(figure, allowed=limit.rtol, diverges=not figure.relative <= limit.rtol)
     aligned = _aligned(values.expected[name], values.found[name])
     assert aligned is not None
-    excess, channel = noise.judge(values.truth[name], values.expected[name], aligned, axis)
+    axis, own = channel_axis(graph, name), kernel_error(graph, name)
+    excess, channel = noise.judge(values.truth[name], values.expected[name], aligned, axis, own)
     return replace(figure, allowed=noise.allowed, excess=excess, channel=channel, diverges=not excess <= 1.0)
 
 

@@ -97,6 +97,8 @@ class Sample:
         ``max|onnx − float64|`` by mode; empty where the float64 graph was not run.
     tensorflow_error : float or None
         ``max|tf − float64|``.
+    kernel_error : float
+        What onnxruntime's last op may be off by itself: see `bnfold.verify.tolerance.KERNEL_ERRORS`.
     """
 
     label: str
@@ -104,6 +106,7 @@ class Sample:
     difference: Mapping[Mode, float]
     onnx_error: Mapping[Mode, float] = field(default_factory=dict)
     tensorflow_error: float | None = None
+    kernel_error: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,52 @@ def test_report_is_equal_when_the_file_is_right(nets: Any) -> None:
     assert json.loads(json.dumps(report.as_json()))["equal"] is True
 
 
+def _rare(nets: Any, shift: float) -> tuple[Any, onnx.ModelProto]:
+    """σ(x·w − 8), some 3e-4, on both sides; the file's logits are off by ``shift``."""
+    tf = nets.tf
+    weights, bias = np.float32([[0.1], [-0.3], [0.2], [0.05]]), np.float32([-8.0])
+    with tf.Graph().as_default() as built:
+        x = tf.compat.v1.placeholder(tf.float32, (None, 4), name="x")
+        logits = tf.nn.bias_add(tf.matmul(x, weights), bias, name="logits")
+        tf.reshape(tf.sigmoid(logits, name="p"), [-1], name="rare")
+    nodes = [
+        helper.make_node("MatMul", ["x:0", "w"], ["xw"]),
+        helper.make_node("Add", ["xw", "b"], ["logits:0"]),
+        helper.make_node("Sigmoid", ["logits:0"], ["p:0"]),
+        helper.make_node("Reshape", ["p:0", "all"], ["rare:0"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "rare",
+        [helper.make_tensor_value_info("x:0", TensorProto.FLOAT, ["N", 4])],
+        [helper.make_tensor_value_info("rare:0", TensorProto.FLOAT, ["N"])],
+        [
+            onnx.numpy_helper.from_array(weights, "w"),
+            onnx.numpy_helper.from_array(bias + np.float32(shift), "b"),
+            onnx.numpy_helper.from_array(np.int64([-1]), "all"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return nets.inference_graph(built, ["x:0"], ["rare:0"]), model
+
+
+@pytest.mark.parametrize("how", [{}, {"exact": True}, {"layers": True}])
+def test_sigmoid_is_equal_when_only_the_kernel_is_off(nets: Any, how: dict[str, bool]) -> None:
+    reference, model = _rare(nets, 0.0)
+    report = verify(reference, model, samples=32, **how)
+    assert report.equal
+    assert report.layers is None or report.layers.first is None
+    (output,) = report.outputs
+    assert max(output.relative_error.values()) > 10 * report.tolerance.rtol  # the kernel is seen to be off
+
+
+def test_sigmoid_differs_when_its_logits_do(nets: Any) -> None:
+    report = verify(*_rare(nets, 0.003), samples=32)
+    assert not report.equal
+    reference, model = _rare(nets, 0.0)
+    assert not verify(reference, model, samples=32, rtol=1e-5).equal  # the caller's word is final
+
+
 def test_samples_are_the_same_when_the_seed_is(nets: Any) -> None:
     first, again, other = (verify(nets.two_norms(), nets.two_norms_onnx(), seed=seed) for seed in (5, 5, 6))
     assert first.as_json() == again.as_json()
