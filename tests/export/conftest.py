@@ -24,6 +24,8 @@ def control_flow(request):
 
 FAULTS_OF_OLD_RUNTIMES = {
     "test_sequences_are_reversed_along_any_axes": "its ReverseSequence leaves zeros",
+    "test_complex_sequences_are_reversed_along_any_axes": "its ReverseSequence leaves zeros",
+    "test_extreme_is_the_least_number_of_its_dtype_when_there_is_none": "its Max and Min of nothing are other numbers",
     "test_error_function_is_the_same": "its Erf of NaN is -1",
     "test_matmul_is_the_same_when_transposed": "its optimiser makes a FusedMatMul of doubles, without a kernel",
     "test_products_of_stacks_are_the_same": "its optimiser makes a FusedMatMul of doubles, without a kernel",
