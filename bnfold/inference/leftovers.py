@@ -25,6 +25,8 @@ def find_leftovers(graph: Graph) -> set[str]:
 def in_branches(graph: Graph) -> set[str]:
     """The nodes in one branch of a conditional of TensorFlow 1: what they compute leaves it by a Merge, or never."""
     found: set[str] = set()
+    if not any(node.op in SWITCHES for node in graph):
+        return found
     sides: dict[str, frozenset[str]] = {}
     for node in graph.topological():
         if node.op in SWITCHES:

@@ -119,6 +119,7 @@ def find_flags(
     outputs = list(outputs)
     updates = list(updates)
     graph = graph.pruned(outputs, controls=True)
+    writes_inside = _writes_inside(graph)
     flags: list[Flag] = []
     for node in _candidates(graph, outputs):
         if node.output in given:
@@ -127,7 +128,7 @@ def find_flags(
             continue
         settled = {**given, **{f"{flag.node}:0": flag.value for flag in flags}} if node.op == "Const" else given
         resolved = [resolve(graph, {**settled, node.output: option}, outputs) for option in options]
-        found = updates + [update for each in resolved for update in _inside(graph, each.graph)]
+        found = [*updates, *(update for each in resolved if writes_inside for update in find_updates(each.graph))]
         forwards = [_pruned(each, outputs) for each in resolved]
         if not _is_named(node):
             kept = {update.variable for update in found if update.is_average}
@@ -227,10 +228,9 @@ def _pruned(resolved: Resolved, outputs: list[str]) -> Graph:
     return resolved.graph.pruned(resolved.renamed.get(tensor, tensor) for tensor in outputs)
 
 
-def _inside(graph: Graph, resolved: Graph) -> tuple[Update, ...]:
-    """The updates in branches that were functions of ``graph`` and are now nodes of ``resolved``."""
-    writes = (node.op in ASSIGNMENTS for function in graph.functions.values() for node in function.graph)
-    return find_updates(resolved) if any(writes) else ()
+def _writes_inside(graph: Graph) -> bool:
+    """Whether branches that are functions of ``graph`` hold updates: they are nodes once they are resolved."""
+    return any(node.op in ASSIGNMENTS for function in graph.functions.values() for node in function.graph)
 
 
 def _with_all_weights(

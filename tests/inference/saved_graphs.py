@@ -52,6 +52,14 @@ def image(shape: Sequence[int | None] = (None, 8, 8, 3), name: str = "x", dtype:
     return v1.placeholder(dtype or tf.float32, shape, name)
 
 
+def features(name: str = "x", size: int = 5) -> Any:
+    return image([None, size], name)
+
+
+def floats(name: str, *shape: int | None) -> Any:
+    return v1.placeholder(tf.float32, shape, name)
+
+
 def dense(x: Any, units: int, name: str) -> Any:
     kernel, bias = variable(f"{name}/kernel", [x.shape[-1], units]), variable(f"{name}/bias", [units])
     with v1.name_scope(name):

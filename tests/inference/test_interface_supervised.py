@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from saved_graphs import Net, Nets, conv, cross_entropy, dense, image, saved, tf, train, v1, variable
+from saved_graphs import Net, Nets, conv, cross_entropy, dense, features, floats, image, saved, tf, train, v1, variable
 
 from bnfold.inference.interface import find_interface
 
 NETS = Nets()
 net = NETS.enter
-
-
-def features(name: str = "x") -> object:
-    return image([None, 5], name)
-
-
-def floats(name: str, *shape: int | None) -> object:
-    return v1.placeholder(tf.float32, shape, name)
 
 
 def labels(name: str = "labels") -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from saved_graphs import Net, Nets, conv, cross_entropy, dense, image, saved, tf, train, v1, variable
+from saved_graphs import Net, Nets, conv, cross_entropy, dense, floats, image, saved, tf, train, v1, variable
 
 from bnfold.inference.interface import find_interface
 
@@ -15,10 +15,6 @@ net = NETS.enter
 
 def features(name: str = "x", size: int = 6) -> Any:
     return image([None, size], name)
-
-
-def floats(name: str, *shape: int | None) -> Any:
-    return v1.placeholder(tf.float32, shape, name)
 
 
 def log_loss(logits: Any, labels: Any) -> Any:
