@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +45,9 @@ class Target:
         require_writable(path)
         return Target(path, FORMATS[path.suffix])
 
-    @contextmanager
-    def staged(self) -> Iterator[Path]:
+    def staged(self) -> AbstractContextManager[Path]:
         """A path of the same name in a temporary directory beside the target; see `replacing`."""
-        with replacing(self.path) as path:
-            yield path
+        return replacing(self.path)
 
 
 @contextmanager

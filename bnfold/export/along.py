@@ -26,7 +26,7 @@ class Along:
         self._call = call
         shape = run_time_shape(call, value)
         rank = run_time_shape(call, shape.name).scalar() - extra
-        at = (axis.scalar() < 0).where(axis.scalar() + rank, axis.scalar())
+        at = axis.scalar().from_front(rank)
         self._before, self._after = shape.entries(0, at), shape.entries(at + 1)
         self.size = shape.take(at.vector())
         before, after = (part.product().vector() for part in (self._before, self._after))
@@ -41,8 +41,7 @@ class Along:
         return self._reshaped(value, joined(self._call, self._before, self._after))
 
     def _reshaped(self, value: str, shape: Ints) -> str:
-        allowzero = 1 if self._call.opset >= 14 else None
-        return self._call.emit("Reshape", value, shape.name, allowzero=allowzero)
+        return self._call.reshape_to(value, shape.name)
 
 
 def along_computed(call: Call, value: str, index: int = 1) -> Along:

@@ -218,6 +218,10 @@ class Call:
         """Reshape to ``shape``, in which one size may be -1; 0 means an empty axis, as in TensorFlow."""
         return self.emit("Reshape", value, self.ints(shape), allowzero=1 if 0 in shape and self.opset >= 14 else None)
 
+    def reshape_to(self, value: str, sizes: str) -> str:
+        """Reshape to ``sizes``, a value, in which 0 means an empty axis: so it does since opset 14."""
+        return self.emit("Reshape", value, sizes, allowzero=1 if self.opset >= 14 else None)
+
     def squeeze(self, value: str, axes: Sequence[int]) -> str:
         return self.emit("Squeeze", value, self.ints(axes)) if axes else value
 

@@ -104,6 +104,10 @@ class Ints(Numbers[Operand]):
         """The entries of a vector at ``indices``, whose shape the result has."""
         return self.same(lambda array, at: array[at], "Gather", indices, axis=0)
 
+    def from_front(self, rank: Operand) -> Ints:
+        """Axes, of which the negative ones count from the end of ``rank`` axes, counted from the first."""
+        return (self < 0).where(self + rank, self)
+
     def __getitem__(self, index: Operand) -> Ints:
         """One entry of a vector, as a scalar."""
         return self.take(index)

@@ -10,6 +10,7 @@ from bnfold.export.placement import AsTensorFlow, Spatial
 from bnfold.export.rewrites.list_reads import LIST_OPS
 from bnfold.export.table import (
     ALL,
+    ANY,
     COMPLEX,
     DEFAULT_OPSET,
     FLOATS,
@@ -40,7 +41,7 @@ all the others of the graph. [Adding an op](adding_an_op.md) says how to lower i
 Dtypes = tuple[str, ...]
 
 _GROUPS: tuple[tuple[str, Dtypes], ...] = (
-    ("any", (*ALL, *COMPLEX)),
+    ("any", ANY),
     ("all but complex", ALL),
     ("numbers, complex", (*NUMBERS, *COMPLEX)),
 )

@@ -27,6 +27,7 @@ INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uin
 NUMBERS = FLOATS + INTEGERS
 COMPLEX = ("complex64", "complex128")
 ALL = (*NUMBERS, "bool", "string")
+ANY = (*ALL, *COMPLEX)
 
 Lower = Callable[["Call"], "str | tuple[str, ...]"]
 """Emits the ONNX nodes of one TensorFlow node and returns the names of the values of its outputs."""

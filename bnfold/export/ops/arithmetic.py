@@ -188,13 +188,12 @@ def lower_truncate_mod(call: Call) -> str:
 def lower_zero_first(call: Call) -> str:
     """0 wherever one operand is 0, even if the other is infinite or NaN."""
     dtype, (x, y) = part_dtype(call.dtype()), call.inputs()
-    tested = (x, y)[call.fact("zero")]
+    tested, of = (x, y)[call.fact("zero")], call.fact("of")
     if is_complex(call):
         combine = complex_mul if call.fact("onnx") == "Mul" else complex_div
-        result = combine(call, x, complex_log(call, y, of) if (of := call.fact("of")) else y)
+        result = combine(call, x, complex_log(call, y, of) if of else y)
         tested = call.reduce("ReduceSum", call.emit("Abs", tested), [-1], keepdims=True)
     else:
-        of = call.fact("of")
         result = call.widened(call.fact("onnx"), x, log(call, y, of) if of else y)
     zero = call.scalar(0, dtype)
     return selected(call, call.widened("Equal", tested, zero, dtype=dtype), zero, result, dtype)

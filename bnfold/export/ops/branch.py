@@ -10,12 +10,12 @@ from bnfold.export.bodies import Arguments, inlined, result_type, truth
 from bnfold.export.call import Call
 from bnfold.export.onnx_graph import OnnxNode
 from bnfold.export.scope import Scope
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 from bnfold.graph import Function, TensorType
 from bnfold.graph.dtypes import INT32
 
 
-@lowers("If", "StatelessIf", dtypes=(*ALL, *COMPLEX))
+@lowers("If", "StatelessIf", dtypes=ANY)
 def lower_if(call: Call) -> tuple[str, ...]:
     branches = [call.function(attr) for attr in ("then_branch", "else_branch")]
     condition = call.value(0)
@@ -25,7 +25,7 @@ def lower_if(call: Call) -> tuple[str, ...]:
     return _if(call, truth(call, 0), then, other)
 
 
-@lowers("Case", "StatelessCase", dtypes=(*ALL, *COMPLEX))
+@lowers("Case", "StatelessCase", dtypes=ANY)
 def lower_case(call: Call) -> tuple[str, ...]:
     """Branch ``i`` where the index is ``i``, and the last one for every other index, negative ones too."""
     branches = [call.scope.graph.functions[reference.name] for reference in call.attr("branches")]

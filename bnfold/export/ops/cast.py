@@ -6,10 +6,10 @@ from bnfold.export.call import Call
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex, paired, parts
 from bnfold.export.placement import FOLLOWS
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 
 
-@lowers("Cast", dtypes=(*ALL, *COMPLEX), placement=FOLLOWS)
+@lowers("Cast", dtypes=ANY, placement=FOLLOWS)
 def lower_cast(call: Call) -> str:
     """A real number gets the imaginary part 0; a complex one loses its imaginary part."""
     source, target = call.dtype(), call.out_dtype()

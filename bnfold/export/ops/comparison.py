@@ -7,7 +7,7 @@ from bnfold.export.numbering import same_texts
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.order import extreme
 from bnfold.export.placement import FOLLOWS, Follows
-from bnfold.export.table import ALL, COMPLEX, FLOATS, lowers
+from bnfold.export.table import ANY, FLOATS, lowers
 from bnfold.graph import Array
 from bnfold.graph.dtypes import INT64
 
@@ -20,12 +20,12 @@ def lower_comparison(call: Call) -> str:
     return call.widened(call.fact("onnx"), *call.inputs())
 
 
-@lowers("Equal", dtypes=(*ALL, *COMPLEX), placement=FOLLOWS)
+@lowers("Equal", dtypes=ANY, placement=FOLLOWS)
 def lower_equal(call: Call) -> str:
     return _equal(call)
 
 
-@lowers("NotEqual", dtypes=(*ALL, *COMPLEX), placement=FOLLOWS)
+@lowers("NotEqual", dtypes=ANY, placement=FOLLOWS)
 def lower_not_equal(call: Call) -> str:
     return call.emit("Not", _equal(call))
 

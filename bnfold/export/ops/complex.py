@@ -18,6 +18,11 @@ def from_end(call: Call, axis: int, index: int = 0) -> int:
     return axis - 1 if axis < 0 and is_complex(call, index) else axis
 
 
+def stored_axis(call: Call, axis: int, index: int = 0) -> int:
+    """Where ``axis`` of input ``index`` is stored, whether the rank is known or not."""
+    return from_end(call, axis, index) if call.shape(index) is None else call.axis(axis, index)
+
+
 def from_ends(call: Call, axes: Ints, index: int = 0) -> Ints:
     """As `from_end`, of axes that may be computed."""
     return (axes < 0).where(axes - 1, axes) if is_complex(call, index) else axes

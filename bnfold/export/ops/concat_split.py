@@ -7,12 +7,10 @@ import numpy as np
 from bnfold.export.along import Along
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints, counted, input_ints, run_time_shape, size_of
-from bnfold.export.ops.complex import from_end, is_complex
+from bnfold.export.ops.complex import from_end, is_complex, stored_axis
 from bnfold.export.placement import Follows
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 from bnfold.graph.dtypes import INT64, STRING
-
-ANY = (*ALL, *COMPLEX)
 
 
 @lowers("ConcatV2", dtypes=ANY, placement=Follows(constant=(-1,)), axis=-1)
@@ -27,7 +25,7 @@ def lower_concat(call: Call) -> str:
         return _concat_along(call, values, input_ints(call, position))
     axis = int(array.reshape(()))
     known = next((index for index in values if call.shape(index) is not None), None)
-    axis = call.axis(axis, known) if known is not None else from_end(call, axis, values[0])
+    axis = stored_axis(call, axis, values[0] if known is None else known)
     return call.emit("Concat", *(call.input(index) for index in values), axis=axis)
 
 
@@ -48,7 +46,7 @@ def lower_concat_offset(call: Call) -> tuple[str, ...]:
     """Where each of several tensors begins in the concatenation of them all, told by their shapes."""
     shapes = [input_ints(call, index) for index in range(1, call.arity)]
     rank, axis = size_of(call, 1, 0).scalar(), input_ints(call, 0).scalar()
-    along = counted(call, 0, rank).equals((axis < 0).where(axis + rank, axis))
+    along = counted(call, 0, rank).equals(axis.from_front(rank))
     offsets, before = [], shapes[0] * 0
     for shape in shapes:
         offsets.append(along.where(before, 0).name)
@@ -72,7 +70,7 @@ def lower_split(call: Call) -> tuple[str, ...]:
         size = along.size // count
         return tuple(along.whole(part, size) for part in split(call, along.value, 1, count))
     axis = int(array.reshape(()))
-    stored = call.axis(axis, 1) if call.shape(1) is not None else from_end(call, axis, 1)
+    stored = stored_axis(call, axis, 1)
     shape = call.shape(1)
     if shape is not None and shape[axis] == 0:  # of which onnxruntime counts no parts
         return call.emit_many("Split", call.input(1), call.ints([0] * count), axis=stored, outputs=count)
@@ -101,7 +99,7 @@ def lower_split_v(call: Call) -> tuple[str, ...]:
     axis = int(array.reshape(()))
     if sizes.known is None or (sizes.known < 0).any():
         sizes = _filled(sizes, size_of(call, 0, axis) if call.shape() is not None else _last_sizes(call, axis))
-    stored = call.axis(axis) if call.shape() is not None else from_end(call, axis)
+    stored = stored_axis(call, axis)
     return call.emit_many("Split", call.input(0), sizes.name, axis=stored, outputs=count)
 
 

@@ -6,9 +6,7 @@ from bnfold.export.call import Call
 from bnfold.export.carry import moved
 from bnfold.export.ints import Ints, input_ints, joined, run_time_shape, shape_of, sizes_of
 from bnfold.export.ops.complex import is_complex
-from bnfold.export.table import ALL, COMPLEX, lowers
-
-ANY = (*ALL, *COMPLEX)
+from bnfold.export.table import ANY, lowers
 
 
 @lowers("DynamicPartition", dtypes=ANY)

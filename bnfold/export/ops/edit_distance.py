@@ -35,7 +35,7 @@ def lower_edit_distance(call: Call) -> str:
         share = call.emit("Div", distance, call.emit("Max", length, call.scalar(1, FLOAT32)))
         endless = call.emit("And", call.emit("Equal", length, nothing), call.emit("Greater", distance, nothing))
         distance = call.emit("Where", endless, call.scalar(math.inf, FLOAT32), share)
-    return call.emit("Reshape", distance, shape.name, allowzero=1 if call.opset >= 14 else None)
+    return call.reshape_to(distance, shape.name)
 
 
 def _comparable(call: Call) -> list[Ints]:

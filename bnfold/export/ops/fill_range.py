@@ -8,10 +8,8 @@ from bnfold.export.ints import Ints, as_ints, counted, input_ints, joined, run_t
 from bnfold.export.kernels import widening
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import FOLLOWS, Follows
-from bnfold.export.table import ALL, COMPLEX, FLOATS, NUMBERS, lowers
+from bnfold.export.table import ALL, ANY, FLOATS, NUMBERS, lowers
 from bnfold.graph.dtypes import INT64
-
-ANY = (*ALL, *COMPLEX)
 
 
 @lowers("Fill", dtypes=ANY)

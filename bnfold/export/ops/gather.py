@@ -5,12 +5,10 @@ from __future__ import annotations
 from bnfold.export.along import Along
 from bnfold.export.call import Call
 from bnfold.export.ints import Ints, input_ints, run_time_shape
-from bnfold.export.ops.complex import from_end, is_complex
+from bnfold.export.ops.complex import is_complex, stored_axis
 from bnfold.export.placement import Follows
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 from bnfold.graph.dtypes import INT32, INT64, STRING
-
-ANY = (*ALL, *COMPLEX)
 
 
 @lowers("Gather", dtypes=ANY)
@@ -45,7 +43,7 @@ def _positions(call: Call) -> str:
 def _gathered(call: Call, axis: int) -> str:
     """Of strings onnxruntime's Gather (1.31) moves only the first of each row that it should move."""
     shape = call.shape()
-    stored = from_end(call, axis) if shape is None else call.axis(axis)
+    stored = stored_axis(call, axis)
     if call.dtype() == STRING and (shape is None or stored != len(shape) - 1):
         if shape is None and axis:
             return _along_computed_axis(call)

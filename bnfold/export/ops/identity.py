@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnfold.export.call import Call
 from bnfold.export.placement import FOLLOWS
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 
 
 @lowers(
@@ -19,13 +19,13 @@ from bnfold.export.table import ALL, COMPLEX, lowers
         "GuaranteeConst",
         "DebugGradientIdentity",
     ),
-    dtypes=(*ALL, *COMPLEX),
+    dtypes=ANY,
     placement=FOLLOWS,
 )
 def lower_identity(call: Call) -> str:
     return call.input(0)
 
 
-@lowers("IdentityN", dtypes=(*ALL, *COMPLEX))
+@lowers("IdentityN", dtypes=ANY)
 def lower_identity_n(call: Call) -> tuple[str, ...]:
     return tuple(call.inputs())

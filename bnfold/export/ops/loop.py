@@ -10,12 +10,12 @@ from bnfold.export.ints import LARGEST
 from bnfold.export.loops import Loop, read_loop, same_tensor, stable_shapes, without_collections
 from bnfold.export.onnx_graph import stored_type
 from bnfold.export.scope import Scope
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 from bnfold.graph import Array, Shape, TensorType
 from bnfold.graph.dtypes import BOOL, INT64
 
 
-@lowers("While", "StatelessWhile", dtypes=(*ALL, *COMPLEX))
+@lowers("While", "StatelessWhile", dtypes=ANY)
 def lower_while(call: Call) -> tuple[str, ...]:
     """What never changes is read from around the body; a list that is only written to is a scan output."""
     wanted = {index for index in range(call.arity) if call.is_read(index)}
@@ -125,7 +125,7 @@ def _filled(call: Call, loop: Loop, index: int, scanned: str, items: Shape | Non
     if known is not None and known[1:] != items and {None, 1}.isdisjoint(known[1:]):  # 1 may stand for any size
         item = call.ints(size or 0 for size in known[1:])
         whole = call.emit("Concat", written, item, axis=0)
-        scanned = call.emit("Reshape", scanned, whole, allowzero=1 if call.opset >= 14 else None)
+        scanned = call.reshape_to(scanned, whole)
     length = call.emit("Reshape", call.cast(call.scope.read(count), INT64), call.ints([1]))
     missing = call.emit("Max", call.emit("Sub", length, written), call.ints([0]))
     zeros = call.emit("Expand", call.scalar(0, call.out_dtype(index)), call.emit("Concat", missing, item, axis=0))

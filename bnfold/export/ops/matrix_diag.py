@@ -14,10 +14,8 @@ from bnfold.export.carry import selected
 from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 from bnfold.graph import Shape
-
-ANY = (*ALL, *COMPLEX)
 
 
 @dataclass(frozen=True)

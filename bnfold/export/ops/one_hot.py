@@ -6,10 +6,10 @@ from bnfold.export.call import Call
 from bnfold.export.carry import selected
 from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape
 from bnfold.export.ops.complex import is_complex
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 
 
-@lowers("OneHot", dtypes=(*ALL, *COMPLEX))
+@lowers("OneHot", dtypes=ANY)
 def lower_one_hot(call: Call) -> str:
     """Positions outside the depth, negative ones too, set nothing; ONNX' own OneHot would count them from the end."""
     axis, depth, indices = call.attr("axis"), input_ints(call, 1), input_ints(call, 0)

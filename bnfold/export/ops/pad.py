@@ -11,14 +11,11 @@ from bnfold.export.ints import Ints, counted, input_ints, shape_of, size_of
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex, paired, parts
 from bnfold.export.placement import Follows
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 from bnfold.graph import DType
 from bnfold.graph.dtypes import FLOAT64, INT64, STRING
 
 PADS = Follows(data=(0,), constant=(1,))
-
-
-ANY = (*ALL, *COMPLEX)
 
 
 @lowers("Pad", "PadV2", dtypes=ANY, placement=PADS)

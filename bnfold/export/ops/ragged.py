@@ -6,7 +6,7 @@ from bnfold.export.call import Call
 from bnfold.export.carry import moved
 from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape, shape_of, strides_of
 from bnfold.export.ops.complex import is_complex
-from bnfold.export.table import ALL, COMPLEX, NUMBERS, lowers
+from bnfold.export.table import ALL, ANY, NUMBERS, lowers
 from bnfold.graph.dtypes import INT64, STRING
 
 
@@ -54,7 +54,7 @@ def lower_ragged_to_sparse(call: Call) -> tuple[str, str, str]:
     return whole, call.emit("Reshape", call.input(last), call.ints([-1])), joined(call, shape, inner).name
 
 
-@lowers("RaggedTensorToTensor", dtypes=(*ALL, *COMPLEX))
+@lowers("RaggedTensorToTensor", dtypes=ANY)
 def lower_ragged_to_tensor(call: Call) -> str:
     """Each row is filled up with the default, and cut or filled further to the shape asked for (-1: as it is)."""
     levels, dtype = _levels(call), call.dtype(1)

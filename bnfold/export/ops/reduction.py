@@ -120,7 +120,7 @@ def _from_front(call: Call, axes: Ints) -> Ints:
     """``axes`` where they are stored. What may be empty onnxruntime leaves whole along a negative axis."""
     shape = call.shape()
     if axes.known is None and shape is not None and not all(shape):
-        return (axes < 0).where(axes + len(shape), axes)
+        return axes.from_front(len(shape))
     return from_ends(call, axes)  # the last axis of a complex tensor holds the two parts
 
 
@@ -130,7 +130,7 @@ def _one_after_another(call: Call, value: str, dtype: DType, onnx: str, axes: In
     The axis is the middle one of three, to which the tensor is reshaped, and stays with size 1 in its place.
     """
     rank = Ints(call, call.emit("Shape", run_time_shape(call, value).name))
-    places = (axes < 0).where(axes + rank, axes)
+    places = axes.from_front(rank)
 
     zeros = {"allowzero": 1} if call.opset >= 14 else {}
 
@@ -152,4 +152,4 @@ def _one_after_another(call: Call, value: str, dtype: DType, onnx: str, axes: In
     dropped = counted(call, 0, rank.scalar()).expanded(1).equals(places.expanded(0)).as_int()
     kept = Ints(call, call.reduce("ReduceSum", dropped.name, [1])).equals(0)
     sizes = call.emit("Compress", run_time_shape(call, result).name, kept.name, axis=0)
-    return call.emit("Reshape", result, sizes, allowzero=zeros.get("allowzero"))
+    return call.reshape_to(result, sizes)

@@ -11,10 +11,8 @@ from bnfold.export.ints import LARGEST, Ints, as_ints, counted, input_ints, join
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import from_ends, is_complex
 from bnfold.export.placement import Follows
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 from bnfold.graph.dtypes import INT64
-
-ANY = (*ALL, *COMPLEX)
 
 
 @lowers("ReverseV2", dtypes=ANY, placement=Follows(data=(0,), constant=(1,)))

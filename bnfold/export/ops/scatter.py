@@ -18,7 +18,7 @@ from bnfold.export.kernels import widening
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.order import extreme, order_kept
-from bnfold.export.table import ALL, COMPLEX, NUMBERS, lowers
+from bnfold.export.table import ANY, COMPLEX, NUMBERS, lowers
 from bnfold.graph import DType
 from bnfold.graph.dtypes import INT64
 
@@ -118,7 +118,7 @@ def _by_mask(call: Call, how: Combination, mask: Ints, values: str, other: str, 
     return call.reduce(how.reduce, stack, [1])
 
 
-@lowers("ScatterNd", dtypes=(*ALL, *COMPLEX))
+@lowers("ScatterNd", dtypes=ANY)
 def lower_scatter_nd(call: Call) -> str:
     """Updates of the same place are added up."""
     _refuse_to_ignore(call)
@@ -129,7 +129,7 @@ def lower_scatter_nd(call: Call) -> str:
     return combined(call, SUM, base, input_ints(call, 0), call.input(1), part_dtype(dtype), _depth(call, 0))
 
 
-@lowers("TensorScatterUpdate", dtypes=(*ALL, *COMPLEX))
+@lowers("TensorScatterUpdate", dtypes=ANY)
 def lower_tensor_scatter_update(call: Call) -> str:
     _refuse_to_ignore(call)
     dtype = call.dtype()

@@ -9,11 +9,9 @@ from bnfold.export.kernels import KERNELS
 from bnfold.export.onnx_graph import part_dtype
 from bnfold.export.ops.complex import is_complex
 from bnfold.export.placement import FOLLOWS
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 from bnfold.graph import Shape
 from bnfold.graph.dtypes import BOOL, INT32
-
-ANY = (*ALL, *COMPLEX)
 
 
 @lowers("SelectV2", dtypes=ANY, placement=FOLLOWS)

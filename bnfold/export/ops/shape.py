@@ -9,10 +9,10 @@ from bnfold.export.ints import Ints, counted, input_ints, joined, shape_of, stri
 from bnfold.export.ops.complex import conjugate, from_end, from_ends, is_complex
 from bnfold.export.placement import Drops, Expands, Permutes, Reshapes
 from bnfold.export.size import Size
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 
 
-@lowers("Reshape", dtypes=(*ALL, *COMPLEX), placement=Reshapes())
+@lowers("Reshape", dtypes=ANY, placement=Reshapes())
 def lower_reshape(call: Call) -> str:
     """With at most one size unknown the shape is a constant, whatever computes it at run time."""
     shape = call.out_shape()
@@ -27,12 +27,11 @@ def lower_reshape(call: Call) -> str:
         return call.emit("Flatten", call.input(0), axis=1)  # of an empty batch onnxruntime's Reshape resolves no -1
     if copied is not None:
         return call.emit("Reshape", call.input(0), call.ints([*copied, *pair]))
-    allowzero = 1 if call.opset >= 14 else None
     asked = input_ints(call, 1)
     order = call.per_out_axis(range(len(shape))) if shape is not None else []
     if order != sorted(order):
         asked = asked.take(order)
-    return call.emit("Reshape", call.input(0), joined(call, asked, pair).name, allowzero=allowzero)
+    return call.reshape_to(call.input(0), joined(call, asked, pair).name)
 
 
 def _copied_sizes(call: Call) -> list[int] | None:
@@ -50,13 +49,13 @@ def _copied_sizes(call: Call) -> list[int] | None:
     return found if found.count(-1) <= 1 else None
 
 
-@lowers("Transpose", dtypes=(*ALL, *COMPLEX), placement=Permutes())
+@lowers("Transpose", dtypes=ANY, placement=Permutes())
 def lower_transpose(call: Call) -> str:
     """The input seen otherwise; whoever wants another order than it is stored in gets a Transpose node."""
     return _transposed(call)
 
 
-@lowers("ConjugateTranspose", dtypes=(*ALL, *COMPLEX), placement=Permutes())
+@lowers("ConjugateTranspose", dtypes=ANY, placement=Permutes())
 def lower_conjugate_transpose(call: Call) -> str:
     return conjugate(call, _transposed(call)) if is_complex(call) else _transposed(call)
 
@@ -93,11 +92,10 @@ def _transposed_of_unknown_rank(call: Call) -> str:
     places = numbers // strides_of(call, target, None).at_least(1) % target.at_least(1)
     source = call.reduce("ReduceSum", (places * steps).name, [1])
     taken = call.emit("Gather", call.reshape(call.input(0), [-1, *pair]), source, axis=0)
-    allowzero = 1 if call.opset >= 14 else None
-    return call.emit("Reshape", taken, joined(call, target, pair).name, allowzero=allowzero)
+    return call.reshape_to(taken, joined(call, target, pair).name)
 
 
-@lowers("Squeeze", dtypes=(*ALL, *COMPLEX), placement=Drops(axes="squeeze_dims"))
+@lowers("Squeeze", dtypes=ANY, placement=Drops(axes="squeeze_dims"))
 def lower_squeeze(call: Call) -> str:
     """Without axes, all of size 1; which these are is sometimes known only when the model runs."""
     shape, axes = call.shape(), call.attr("squeeze_dims")
@@ -110,7 +108,7 @@ def lower_squeeze(call: Call) -> str:
     return call.squeeze(call.input(0), sorted(call.axis(axis) for axis, size in enumerate(shape) if size == 1))
 
 
-@lowers("ExpandDims", dtypes=(*ALL, *COMPLEX), placement=Expands())
+@lowers("ExpandDims", dtypes=ANY, placement=Expands())
 def lower_expand_dims(call: Call) -> str:
     axis = call.value(1)
     if axis is not None and call.out_shape() is not None:

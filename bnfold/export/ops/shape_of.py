@@ -8,10 +8,8 @@ import numpy as np
 
 from bnfold.export.call import Call
 from bnfold.export.placement import Measures
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 from bnfold.graph.dtypes import INT64
-
-ANY = (*ALL, *COMPLEX)
 
 
 @lowers("Shape", dtypes=ANY, placement=Measures())

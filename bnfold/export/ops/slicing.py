@@ -8,12 +8,10 @@ import numpy as np
 
 from bnfold.export.call import Call
 from bnfold.export.ints import LARGEST, Ints, counted, input_ints, run_time_shape, sizes_of
-from bnfold.export.ops.complex import from_end
+from bnfold.export.ops.complex import from_end, stored_axis
 from bnfold.export.placement import SLICES, Follows
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ANY, lowers
 from bnfold.graph.dtypes import STRING
-
-ANY = (*ALL, *COMPLEX)
 
 
 @lowers("Slice", dtypes=ANY, placement=Follows(data=(0,), constant=(1, 2)))
@@ -128,10 +126,10 @@ def lower_strided_slice(call: Call) -> str:
     sliced = [(axis, entry) for axis, entry in spec.sliced if not _is_whole(call, entry)]
     if len(spec.shrunk) == 1 and not sliced and call.dtype() != STRING:
         axis, entry = spec.shrunk[0]
-        value = call.emit("Gather", value, input_ints(call, 1)[entry].name, axis=_stored(call, axis))
+        value = call.emit("Gather", value, input_ints(call, 1)[entry].name, axis=stored_axis(call, axis))
     elif sliced or spec.shrunk:
         value = _cut(call, value, [*sliced, *spec.shrunk], [entry for _, entry in spec.shrunk])
-        value = call.squeeze(value, sorted(_stored(call, axis) for axis, _ in spec.shrunk))
+        value = call.squeeze(value, sorted(stored_axis(call, axis) for axis, _ in spec.shrunk))
     return call.unsqueeze(value, [from_end(call, axis) for axis in spec.new])
 
 
@@ -162,7 +160,7 @@ def _cut(call: Call, value: str, taken: list[tuple[int, int]], shrunk: list[int]
     end = _nothing_before(call, begin, end, forward, [axis for axis, _ in taken])
     if shrunk:
         end = one.where(begin.equals(-1).where(LARGEST, begin + 1), end)
-    axes = call.ints(_stored(call, axis) for axis, _ in taken)
+    axes = call.ints(stored_axis(call, axis) for axis, _ in taken)
     steps = [] if step.known is not None and (step.known == 1).all() else [step.name]
     return call.emit("Slice", value, begin.name, end.name, axes, *steps)
 
@@ -195,7 +193,3 @@ def _opened(call: Call, name: str, entries: list[int], shrunk: list[int]) -> Int
 
 def _flags(call: Call, flags: list[bool]) -> Ints:
     return Ints(call, np.array(flags, np.bool_))
-
-
-def _stored(call: Call, axis: int) -> int:
-    return from_end(call, axis) if call.shape() is None else call.axis(axis)

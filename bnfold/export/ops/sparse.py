@@ -6,11 +6,11 @@ from bnfold.export.call import Call
 from bnfold.export.carry import moved
 from bnfold.export.ints import Ints, counted, input_ints, joined, run_time_shape, strides_of
 from bnfold.export.ops.complex import is_complex
-from bnfold.export.table import ALL, COMPLEX, lowers
+from bnfold.export.table import ALL, ANY, lowers
 from bnfold.graph.dtypes import INT64
 
 
-@lowers("SparseToDense", dtypes=(*ALL, *COMPLEX))
+@lowers("SparseToDense", dtypes=ANY)
 def lower_sparse_to_dense(call: Call) -> str:
     """Indices are a matrix with one place a row, or for a vector just positions."""
     dtype = call.dtype(2)
